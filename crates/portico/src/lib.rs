@@ -1,0 +1,1 @@
+//! Portico: the front door for a self-hosted vision-language model.

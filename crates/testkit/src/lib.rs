@@ -1,0 +1,1 @@
+//! Real and scripted parts for tests.
