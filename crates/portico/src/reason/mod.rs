@@ -1,0 +1,185 @@
+//! Why a request ended: one closed list, and everything that follows from it.
+//!
+//! Status, OpenAI error type, error code, log word and the public text in both languages come from here and nowhere
+//! else, so that a client, a log reader and an alert rule see the same word for the same thing.
+
+mod refusal;
+
+pub(crate) use refusal::{Refusal, Shape};
+
+use http::StatusCode;
+
+use crate::types::Text;
+
+/// Declares the list once: variant, status, error type, code (also the log word), English, Chinese.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident $status:literal $kind:ident $code:literal $en:literal $zh:literal;)*) => {
+        /// Why a request ended. The code is what clients, logs and metrics see.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Reason { $($(#[$doc])* $variant,)* }
+
+        impl Reason {
+            pub(crate) const ALL: &[Reason] = &[$(Reason::$variant,)*];
+
+            pub(crate) fn status(self) -> StatusCode {
+                let code: u16 = match self { $(Reason::$variant => $status,)* };
+                StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+
+            pub(crate) const fn kind(self) -> ErrorKind {
+                match self { $(Reason::$variant => ErrorKind::$kind,)* }
+            }
+
+            /// The word in `error.code`, in the access log's `reason` and in metric labels.
+            pub(crate) const fn code(self) -> &'static str {
+                match self { $(Reason::$variant => $code,)* }
+            }
+
+            pub(crate) const fn text(self) -> Text {
+                match self { $(Reason::$variant => Text::fixed($en, $zh),)* }
+            }
+        }
+    };
+}
+
+/// The `error.type` words of the OpenAI API that Portico uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// Not an error: the answer was delivered.
+    None,
+    InvalidRequest,
+    Authentication,
+    Permission,
+    NotFound,
+    RateLimit,
+    Overloaded,
+    Upstream,
+    Timeout,
+    Internal,
+}
+
+impl ErrorKind {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            ErrorKind::None => "none",
+            ErrorKind::InvalidRequest => "invalid_request_error",
+            ErrorKind::Authentication => "authentication_error",
+            ErrorKind::Permission => "permission_error",
+            ErrorKind::NotFound => "not_found_error",
+            ErrorKind::RateLimit => "rate_limit_error",
+            ErrorKind::Overloaded => "overloaded_error",
+            ErrorKind::Upstream => "upstream_error",
+            ErrorKind::Timeout => "timeout_error",
+            ErrorKind::Internal => "internal_error",
+        }
+    }
+}
+
+reasons! {
+    /// Delivered to its end, whatever its status.
+    Completed 200 None "completed" "The answer was delivered." "回答已送达。";
+    /// The client went away first (Nginx's 499).
+    ClientLeft 499 None "client_left" "The client closed the connection." "客户端已断开连接。";
+    /// The client took nothing for `timeouts.write_stall`.
+    ClientStalled 499 None "client_stalled" "The client stopped reading." "客户端停止读取。";
+
+    MalformedRequest 400 InvalidRequest "malformed_request"
+        "The request is not valid HTTP." "请求不是合法的 HTTP。";
+    InvalidJson 400 InvalidRequest "invalid_json"
+        "The request body is not valid JSON." "请求体不是合法的 JSON。";
+    InvalidValue 400 InvalidRequest "invalid_value"
+        "A field of the request has a value that is not accepted." "请求中有字段的值不被接受。";
+    UnsupportedMediaType 415 InvalidRequest "unsupported_media_type"
+        "The body must be JSON (Content-Type: application/json), not compressed." "请求体必须是未压缩的 JSON(Content-Type: application/json)。";
+    ImagesNotSupported 400 InvalidRequest "images_not_supported"
+        "This model does not take images." "该模型不支持图片。";
+    ContextExceeded 400 InvalidRequest "context_length_exceeded"
+        "The conversation is longer than the model's context." "对话长度超过了模型的上下文。";
+    UpstreamRejected 400 InvalidRequest "upstream_rejected"
+        "The model server did not accept the request." "模型服务没有接受该请求。";
+    BodyTimeout 408 Timeout "body_timeout"
+        "The request body did not arrive in time." "请求体未能及时到达。";
+    BodyTooLarge 413 InvalidRequest "body_too_large"
+        "The request body is larger than allowed." "请求体超过允许的大小。";
+    TargetTooLong 414 InvalidRequest "target_too_long"
+        "The request's path and query are longer than allowed." "请求的路径和查询超过允许的长度。";
+    HeadersTooLarge 431 InvalidRequest "headers_too_large"
+        "The request's headers are larger or more than allowed." "请求头过大或过多。";
+
+    IdentityRequired 401 Authentication "identity_required"
+        "This address is not among those that may come in." "该地址不在允许访问的范围内。";
+    NetworkRefused 403 Permission "network_refused"
+        "This network may not use this service." "该网络不允许使用此服务。";
+    NotLocal 403 Permission "not_local"
+        "Portico runs in local mode: it answers only programs and browsers on this machine, reached as localhost and without a proxy or tunnel in between. To share it, set site.names and [access] in portico.toml."
+        "Portico 处于本地模式:只接受本机程序和浏览器以 localhost 直接访问,中间不能有代理或隧道。要共享,请在 portico.toml 中设置 site.names 和 [access]。";
+    UnknownHost 421 InvalidRequest "unknown_host"
+        "This server does not serve that host name." "此服务器不提供该主机名。";
+
+    NotFound 404 NotFound "not_found" "There is nothing at this address." "这个地址没有内容。";
+    MethodNotAllowed 405 InvalidRequest "method_not_allowed" "This method is not allowed here." "此处不允许该方法。";
+    RangeNotSatisfiable 416 InvalidRequest "range_not_satisfiable" "The file does not have that range." "文件没有该范围。";
+    ModelNotFound 404 NotFound "model_not_found" "There is no such model." "没有这个模型。";
+
+    ServerBusy 503 Overloaded "server_busy"
+        "The server is holding as many requests as it can. Try again in a moment." "服务器同时处理的请求已达上限,请稍后再试。";
+    QueueFull 503 Overloaded "queue_full"
+        "Too many requests are waiting for this model. Try again in a moment." "等待该模型的请求过多,请稍后再试。";
+    QueueTimeout 503 Overloaded "queue_timeout"
+        "The request waited for the model as long as it may. Try again in a moment." "请求等待模型的时间已达上限,请稍后再试。";
+    ModelUnavailable 503 Overloaded "model_unavailable"
+        "The model server is not reachable. Try again in a moment." "模型服务暂时无法连接,请稍后再试。";
+    ModelStopped 503 Overloaded "model_stopped"
+        "The operator has stopped this model." "该模型已被管理员停止。";
+    UpstreamBusy 503 Overloaded "upstream_busy"
+        "The model server is busy. Try again in a moment." "模型服务繁忙,请稍后再试。";
+    ShuttingDown 503 Overloaded "shutting_down"
+        "The server is shutting down. Try again in a moment." "服务器正在关闭,请稍后再试。";
+
+    UpstreamFailed 502 Upstream "upstream_failed"
+        "The model server did not give a usable answer." "模型服务没有给出可用的回答。";
+    UpstreamDied 502 Upstream "upstream_died"
+        "The model server broke off in the middle of the answer." "模型服务在回答途中中断。";
+    UpstreamTimeout 504 Timeout "upstream_timeout"
+        "The model server did not answer in time." "模型服务未能及时回答。";
+    Internal 500 Internal "internal_error"
+        "Something went wrong inside Portico. The request id helps the operator to find it." "Portico 内部出错。请把请求编号告诉管理员。";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_words_and_texts_are_whole() {
+        let mut seen = HashSet::new();
+        for reason in Reason::ALL {
+            let code = reason.code();
+            assert!(seen.insert(code), "{code} twice");
+            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code}");
+            let text = reason.text();
+            assert!(text.en.ends_with('.') && text.zh.ends_with('。'), "{code}");
+        }
+    }
+
+    #[test]
+    fn kinds_follow_the_statuses_of_the_contract() {
+        for reason in Reason::ALL {
+            let wanted: &[ErrorKind] = match reason.status().as_u16() {
+                200 | 499 => &[ErrorKind::None],
+                401 => &[ErrorKind::Authentication],
+                403 => &[ErrorKind::Permission],
+                404 => &[ErrorKind::NotFound],
+                408 | 504 => &[ErrorKind::Timeout],
+                500 => &[ErrorKind::Internal],
+                502 => &[ErrorKind::Upstream],
+                503 => &[ErrorKind::Overloaded],
+                400 | 405 | 413 | 414 | 415 | 416 | 421 | 431 => &[ErrorKind::InvalidRequest],
+                other => panic!("{other} has no rule"),
+            };
+            assert!(wanted.contains(&reason.kind()), "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A refusal: the reason, what the client is told, and what only the operator's log is told.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{ErrorKind, Reason};
+use crate::types::{Text, Tongue};
+
+/// A request that was not answered as asked. Only `public` leaves the box; `private` may name addresses and rules.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    public: Option<Text>,
+    pub(crate) private: Cow<'static, str>,
+    /// The request field at fault, in the API's notation (`messages[0].content`).
+    pub(crate) param: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Whose error shape an answer takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `{"error":{"message","type","code","param"}}`
+    OpenAi,
+    /// `{"type":"error","error":{"type","message"}}`
+    Anthropic,
+    /// A few words for a person, as plain text.
+    Plain,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: Reason) -> Self {
+        let retry_after = match reason.kind() {
+            ErrorKind::Overloaded | ErrorKind::RateLimit => Some(Duration::from_secs(1)),
+            _ => None,
+        };
+        Self { reason, public: None, private: Cow::Borrowed(""), param: None, retry_after }
+    }
+
+    /// Replaces the reason's general text by one that says what is wrong with this request.
+    pub(crate) fn saying(mut self, text: Text) -> Self {
+        self.public = Some(text);
+        self
+    }
+
+    /// Adds what only the log may know.
+    pub(crate) fn because(mut self, private: impl Into<Cow<'static, str>>) -> Self {
+        self.private = private.into();
+        self
+    }
+
+    pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub(crate) fn message(&self, tongue: Tongue) -> Cow<'static, str> {
+        let text = self.public.clone().unwrap_or_else(|| self.reason.text());
+        match tongue {
+            Tongue::English => text.en,
+            Tongue::Chinese => text.zh,
+        }
+    }
+
+    /// The body in the wanted shape, and its content type.
+    pub(crate) fn body(&self, shape: Shape, tongue: Tongue) -> (Bytes, &'static str) {
+        let message = self.message(tongue);
+        let json = match shape {
+            Shape::Plain => return (Bytes::from(format!("{message}\n")), "text/plain; charset=utf-8"),
+            Shape::OpenAi => serde_json::to_vec(&OpenAiError {
+                error: OpenAiDetail {
+                    message: &message,
+                    r#type: self.reason.kind().word(),
+                    param: self.param.as_deref(),
+                    code: self.reason.code(),
+                },
+            }),
+            Shape::Anthropic => serde_json::to_vec(&AnthropicError {
+                r#type: "error",
+                error: AnthropicDetail { r#type: self.reason.kind().word(), message: &message },
+            }),
+        };
+        (Bytes::from(json.expect("strings always serialise")), "application/json")
+    }
+
+    /// The last event of a stream that can't be completed. No `[DONE]` follows it.
+    pub(crate) fn event(&self, tongue: Tongue) -> Bytes {
+        let (json, _) = self.body(Shape::OpenAi, tongue);
+        let mut event = Vec::with_capacity(json.len() + 8);
+        event.extend_from_slice(b"data: ");
+        event.extend_from_slice(&json);
+        event.extend_from_slice(b"\n\n");
+        Bytes::from(event)
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    error: OpenAiDetail<'a>,
+}
+
+#[derive(Serialize)]
+struct OpenAiDetail<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    param: Option<&'a str>,
+    code: &'static str,
+}
+
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    r#type: &'static str,
+    error: AnthropicDetail<'a>,
+}
+
+#[derive(Serialize)]
+struct AnthropicDetail<'a> {
+    r#type: &'static str,
+    message: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shapes_are_those_of_the_two_apis() {
+        let refusal = Refusal::new(Reason::ModelNotFound).param("model").because("asked for x");
+        let (body, kind) = refusal.body(Shape::OpenAi, Tongue::English);
+        assert_eq!(kind, "application/json");
+        assert_eq!(
+            body,
+            r#"{"error":{"message":"There is no such model.","type":"not_found_error","param":"model","code":"model_not_found"}}"#
+        );
+        let (body, _) = refusal.body(Shape::Anthropic, Tongue::Chinese);
+        assert_eq!(body, r#"{"type":"error","error":{"type":"not_found_error","message":"没有这个模型。"}}"#);
+    }
+
+    #[test]
+    fn what_is_private_stays_private() {
+        let refusal = Refusal::new(Reason::UpstreamFailed).because("127.0.0.1:3001 refused");
+        for shape in [Shape::OpenAi, Shape::Anthropic, Shape::Plain] {
+            let (body, _) = refusal.body(shape, Tongue::English);
+            assert!(!String::from_utf8_lossy(&body).contains("3001"));
+        }
+    }
+}

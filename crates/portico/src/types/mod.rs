@@ -1,0 +1,7 @@
+//! Words everybody uses. Data only: nothing here does I/O, reads a clock or knows another room.
+
+mod model;
+mod text;
+
+pub(crate) use model::{ModelFacts, ModelState};
+pub(crate) use text::{Text, Tongue, text};
