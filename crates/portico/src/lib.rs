@@ -2,6 +2,11 @@
 //!
 //! Start reading at `front/mod.rs`, the request path. Rooms and who may import whom: `ARCHITECTURE.md`.
 
+mod access;
+mod api;
 mod config;
+mod observe;
+mod queue;
 mod reason;
+mod sys;
 mod types;
