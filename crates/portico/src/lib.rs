@@ -10,3 +10,4 @@ mod queue;
 mod reason;
 mod sys;
 mod types;
+mod upstream;
