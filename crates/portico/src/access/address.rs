@@ -26,6 +26,23 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     client
 }
 
+/// The `X-Forwarded-For` that the model server gets: what a trusted proxy said and the proxy itself; from anybody
+/// else only the address that was seen.
+pub(crate) fn forwarded_chain(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> String {
+    const LONGEST_BYTES: usize = 1024;
+    let peer = peer.to_canonical();
+    if !trusted.iter().any(|net| net.contains(&peer)) {
+        return peer.to_string();
+    }
+    let lines: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let chain = lines.join(", ");
+    if chain.is_empty() || chain.len() > LONGEST_BYTES {
+        return format!("{}, {peer}", client_address(peer, headers, trusted));
+    }
+    format!("{chain}, {peer}")
+}
+
 /// An address as proxies write it: bare, `[v6]`, or with a port.
 fn parse(text: &str) -> Option<IpAddr> {
     let address: IpAddr = if let Ok(address) = text.parse() {

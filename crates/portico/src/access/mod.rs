@@ -3,5 +3,5 @@
 mod address;
 mod networks;
 
-pub(crate) use address::{client_address, is_loopback_authority};
+pub(crate) use address::{client_address, forwarded_chain, is_loopback_authority};
 pub(crate) use networks::{Decision, Rules};
