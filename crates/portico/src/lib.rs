@@ -5,3 +5,4 @@
 mod config;
 mod reason;
 mod types;
+mod ui;
