@@ -5,9 +5,11 @@
 mod access;
 mod api;
 mod config;
+mod front;
 mod observe;
 mod queue;
 mod reason;
 mod sys;
 mod types;
+mod ui;
 mod upstream;
