@@ -6,6 +6,7 @@ mod access;
 mod api;
 mod config;
 mod front;
+mod listen;
 mod observe;
 mod queue;
 mod reason;

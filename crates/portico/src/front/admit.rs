@@ -22,7 +22,8 @@ pub(super) fn check(visit: &Visit<'_>, target: &Target<'_>) -> Result<(), Refusa
 /// somebody put a tunnel in front, a foreign `Host` or `Origin` that a web page reaches through the user's browser.
 fn local(headers: &HeaderMap, target: &Target<'_>) -> Result<(), Refusal> {
     let refuse = |private: String| Err(Refusal::new(Reason::NotLocal).because(private));
-    let forwarding = |name: &str| name == FORWARDED.as_str() || name == VIA.as_str() || name.starts_with("x-forwarded-");
+    let forwarding =
+        |name: &str| name == FORWARDED.as_str() || name == VIA.as_str() || name.starts_with("x-forwarded-");
     if let Some(name) = headers.keys().find(|name| forwarding(name.as_str())) {
         return refuse(format!("the request carries {name}"));
     }

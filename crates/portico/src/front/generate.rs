@@ -91,7 +91,14 @@ impl Job {
             let waited = tokio::time::timeout(keepalive, &mut start).await;
             if waited.is_err() && progress.waiting.get() {
                 let filter = EventFilter::new(facts.model, facts.wants_usage);
-                let stream = StreamBody::waiting(start, filter, progress.clone(), keepalive, context.tongue, connection);
+                let stream = StreamBody::waiting(
+                    start,
+                    filter,
+                    progress.clone(),
+                    keepalive,
+                    context.tongue,
+                    connection,
+                );
                 record.queue = begun.elapsed();
                 return Ok(Answer::Stream(Box::new(stream), progress.position.get()));
             }
@@ -135,7 +142,9 @@ impl Job {
                     return accept(Running { sent, permit, budget: self.budget }).await;
                 }
                 // Nothing was sent, and somebody is bringing the model back: wait for it again.
-                Err(SendFailure::Unreachable(_)) if self.served.is_supervised() && Instant::now() < deadline => {
+                Err(SendFailure::Unreachable(_))
+                    if self.served.is_supervised() && Instant::now() < deadline =>
+                {
                     drop(permit);
                     self.served.suspect();
                 }
@@ -194,7 +203,12 @@ fn is_event_stream(sent: &Sent) -> bool {
 }
 
 /// Reads a whole answer before a byte of it leaves: half an answer is then a status and not a torn body.
-async fn whole(running: Running, asked: &str, progress: &Progress, record: &mut Record) -> Result<Whole, Refusal> {
+async fn whole(
+    running: Running,
+    asked: &str,
+    progress: &Progress,
+    record: &mut Record,
+) -> Result<Whole, Refusal> {
     let Running { sent, permit: _permit, budget: _budget } = running;
     let began = Instant::now();
     let body = sent.exchange.collect(LARGEST_ANSWER_BYTES).await.map_err(|error| exchange_refusal(&error))?;

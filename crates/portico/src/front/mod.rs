@@ -53,13 +53,28 @@ pub(crate) trait Connection {
 }
 
 /// Answers one request. Dropped (the client left), it gives back everything it holds and its record says so.
-pub(crate) async fn handle(door: &Door, connection: Rc<dyn Connection>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn handle(
+    door: &Door,
+    connection: Rc<dyn Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let snapshot = door.snapshot.load_full();
     let (parts, mut incoming) = request.into_parts();
-    let client = crate::access::client_address(connection.peer(), &parts.headers, &snapshot.config.listen.trusted_proxies);
+    let client = crate::access::client_address(
+        connection.peer(),
+        &parts.headers,
+        &snapshot.config.listen.trusted_proxies,
+    );
     let context = Context::new(&parts, random::request_id());
     let mut record = Record::open(context.id, client, &parts);
-    let visit = Visit { door, snapshot: &snapshot, parts: &parts, client, connection: &connection, context: &context };
+    let visit = Visit {
+        door,
+        snapshot: &snapshot,
+        parts: &parts,
+        client,
+        connection: &connection,
+        context: &context,
+    };
     match visit.answer(&mut incoming, &mut record).await {
         Ok(answer) => respond::answer(answer, record, &context),
         Err(refusal) => {
@@ -154,7 +169,8 @@ impl Visit<'_> {
             idle: config.timeouts.request_body_idle,
         };
         api::body::check_headers(&self.parts.headers, bounds)?;
-        let (body, budget) = api::body::collect(incoming, &self.parts.headers, &self.door.budget, bounds).await?;
+        let (body, budget) =
+            api::body::collect(incoming, &self.parts.headers, &self.door.budget, bounds).await?;
         record.bytes_in = body.len() as u64;
         let rules = api::call::Rules { limits: &config.limits, policy: &config.policy };
         let call = Call::judge(operation, &body, rules)?;

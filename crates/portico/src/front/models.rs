@@ -111,7 +111,10 @@ impl Served {
         if self.config.name.is_empty() {
             return self.facts.load().names.clone();
         }
-        std::iter::once(&self.config.name).chain(&self.config.aliases).map(|name| name.as_str().into()).collect()
+        std::iter::once(&self.config.name)
+            .chain(&self.config.aliases)
+            .map(|name| name.as_str().into())
+            .collect()
     }
 
     /// What the model server calls it.

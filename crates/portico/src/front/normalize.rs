@@ -39,8 +39,9 @@ fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
     // A name, a colon, a space, a value, a line end: as the field stood on the wire.
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if headers.len() > limits.header_count as usize || bytes > limits.header_bytes as usize {
-        return Err(Refusal::new(Reason::HeadersTooLarge)
-            .because(format!("{} fields, {bytes} bytes", headers.len())));
+        return Err(
+            Refusal::new(Reason::HeadersTooLarge).because(format!("{} fields, {bytes} bytes", headers.len()))
+        );
     }
     Ok(())
 }
@@ -83,7 +84,8 @@ fn name_of(host: &str) -> Option<&str> {
         None => port.is_empty(),
     };
     let good_name = name.starts_with('[')
-        || (!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')));
+        || (!name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')));
     (good_port && good_name).then_some(name)
 }
 
@@ -147,7 +149,8 @@ mod tests {
 
     #[test]
     fn only_origin_form_targets_exist() {
-        let on = |method: &str, uri: &str| status(Request::builder().method(method).uri(uri).header("host", "a"));
+        let on =
+            |method: &str, uri: &str| status(Request::builder().method(method).uri(uri).header("host", "a"));
         assert_eq!(on("GET", "http://a/"), Err(400));
         assert_eq!(on("OPTIONS", "*"), Err(400));
         assert_eq!(on("TRACE", "/"), Err(405));

@@ -12,11 +12,11 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde::Serialize;
 
+use super::Answer;
 use super::body::Body;
 use super::headers::X_REQUEST_ID;
 use super::models::Served;
 use super::snapshot::{Door, Snapshot};
-use super::Answer;
 use crate::config::Modality;
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal, Shape};
@@ -117,6 +117,7 @@ pub(super) async fn drain(parts: &Parts, incoming: &mut Incoming) -> bool {
     if parts.version >= Version::HTTP_2 || parts.headers.contains_key(EXPECT) {
         return false;
     }
+    let announced = http_body::Body::size_hint(incoming).lower();
     let read = async {
         let mut left = DRAIN_BYTES;
         while let Some(frame) = incoming.frame().await {
@@ -128,11 +129,15 @@ pub(super) async fn drain(parts: &Parts, incoming: &mut Incoming) -> bool {
         }
         true
     };
-    let announced = http_body::Body::size_hint(incoming).lower();
     announced <= DRAIN_BYTES as u64 && tokio::time::timeout(DRAIN_TIME, read).await.unwrap_or(false)
 }
 
-pub(super) fn refusal(refusal: Refusal, drained: bool, mut record: Record, context: &Context) -> Response<Body> {
+pub(super) fn refusal(
+    refusal: Refusal,
+    drained: bool,
+    mut record: Record,
+    context: &Context,
+) -> Response<Body> {
     let (bytes, content_type) = refusal.body(context.shape, context.tongue);
     let reason = refusal.reason;
     record.set_status(reason.status().as_u16());
@@ -188,8 +193,10 @@ pub(super) fn ready(snapshot: &Snapshot, door: &Door, known: bool) -> Response<B
     let ready = serving > 0 && serving == wanted && !draining;
     let models = known.then(|| {
         let all = snapshot.models.all().iter();
-        all.flat_map(|served| served.names().into_iter().map(|name| (name.to_string(), served.state().word().into())))
-            .collect()
+        all.flat_map(|served| {
+            served.names().into_iter().map(|name| (name.to_string(), served.state().word().into()))
+        })
+        .collect()
     });
     let mut response = json(&Ready { ready, models });
     if !ready {
@@ -255,7 +262,10 @@ const fn modality(modality: Modality) -> &'static str {
 }
 
 fn json(value: &impl Serialize) -> Response<Bytes> {
-    plain(Bytes::from(serde_json::to_vec(value).expect("strings and numbers always serialise")), "application/json")
+    plain(
+        Bytes::from(serde_json::to_vec(value).expect("strings and numbers always serialise")),
+        "application/json",
+    )
 }
 
 fn plain(body: Bytes, content_type: &'static str) -> Response<Bytes> {

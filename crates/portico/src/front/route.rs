@@ -51,7 +51,9 @@ pub(crate) fn is_api(path: &str) -> bool {
         };
         decoded.push(if value == b'\\' { b'/' } else { value.to_ascii_lowercase() });
     }
-    let first = decoded.split(|byte| *byte == b'/').find(|segment| !segment.is_empty() && *segment != b"." && *segment != b"..");
+    let first = decoded
+        .split(|byte| *byte == b'/')
+        .find(|segment| !segment.is_empty() && *segment != b"." && *segment != b"..");
     first == Some(b"v1")
 }
 
@@ -65,7 +67,18 @@ mod tests {
 
     #[test]
     fn every_spelling_of_the_api_is_the_api() {
-        for path in ["/v1", "/v1/", "/v1/x", "/V1/x", "/%76%31/x", "//v1/x", "/./v1/x", "/../v1/x", "/\\v1/x", "/%2fv1%2fx"] {
+        for path in [
+            "/v1",
+            "/v1/",
+            "/v1/x",
+            "/V1/x",
+            "/%76%31/x",
+            "//v1/x",
+            "/./v1/x",
+            "/../v1/x",
+            "/\\v1/x",
+            "/%2fv1%2fx",
+        ] {
             assert_eq!(find(&Method::POST, path, &[Endpoint::Chat]), Route::UnknownApi, "{path}");
         }
         for path in ["/", "/v1x", "/v2/x", "/chat.html", "/assets/v1/x", "/%zz"] {

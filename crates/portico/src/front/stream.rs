@@ -14,14 +14,14 @@ use tokio::time::Sleep;
 
 use super::Connection;
 use super::generate::{Progress, Running, exchange_refusal, note_usage};
+use crate::api::EventFilter;
+use crate::api::body::BudgetGuard;
 use crate::observe::Record;
 use crate::queue::Permit;
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::types::Tongue;
 use crate::upstream::Exchange;
-use crate::api::EventFilter;
-use crate::api::body::BudgetGuard;
 
 /// After `[DONE]` the model server has so long to close its answer properly, for its connection to be kept.
 const AFTER_DONE: Duration = Duration::from_secs(1);
@@ -39,12 +39,23 @@ pub(super) struct StreamBody {
 
 enum Phase {
     /// In the line; a comment now and then keeps the connection in use.
-    Waiting { start: Start, progress: Rc<Progress>, comment: Pin<Box<Sleep>>, every: Duration },
+    Waiting {
+        start: Start,
+        progress: Rc<Progress>,
+        comment: Pin<Box<Sleep>>,
+        every: Duration,
+    },
     Running(Flow),
     /// `[DONE]` has left; the model server's own end is awaited a little.
-    Done { flow: Flow, until: Pin<Box<Sleep>> },
+    Done {
+        flow: Flow,
+        until: Pin<Box<Sleep>>,
+    },
     /// The last event says what went wrong. It has to be on the wire before the connection is torn down.
-    Failed { reason: Reason, flushes: Option<u64> },
+    Failed {
+        reason: Reason,
+        flushes: Option<u64>,
+    },
     Ended(Reason),
 }
 
@@ -73,12 +84,22 @@ impl StreamBody {
         tongue: Tongue,
         connection: &Rc<dyn Connection>,
     ) -> Self {
-        let phase = Phase::Waiting { start, progress: progress.clone(), comment: Box::pin(tokio::time::sleep(every)), every };
+        let phase = Phase::Waiting {
+            start,
+            progress: progress.clone(),
+            comment: Box::pin(tokio::time::sleep(every)),
+            every,
+        };
         let ready = VecDeque::from([comment(&progress)]);
         Self { phase, filter, ready, tongue, connection: connection.clone() }
     }
 
-    pub(super) fn running(running: Running, filter: EventFilter, tongue: Tongue, connection: &Rc<dyn Connection>) -> Self {
+    pub(super) fn running(
+        running: Running,
+        filter: EventFilter,
+        tongue: Tongue,
+        connection: &Rc<dyn Connection>,
+    ) -> Self {
         let phase = Phase::Running(Flow::new(running));
         Self { phase, filter, ready: VecDeque::new(), tongue, connection: connection.clone() }
     }
@@ -131,7 +152,9 @@ impl StreamBody {
     }
 
     fn poll_waiting(&mut self, cx: &mut Context<'_>, record: &mut Record) -> Poll<()> {
-        let Phase::Waiting { start, progress, comment: timer, every } = &mut self.phase else { return Poll::Ready(()) };
+        let Phase::Waiting { start, progress, comment: timer, every } = &mut self.phase else {
+            return Poll::Ready(());
+        };
         if let Poll::Ready(started) = start.as_mut().poll(cx) {
             progress.note(record);
             match started {
@@ -199,7 +222,13 @@ impl StreamBody {
 impl Flow {
     fn new(running: Running) -> Self {
         let Running { sent, permit, budget } = running;
-        Self { exchange: sent.exchange, _permit: permit, _budget: budget, began: Instant::now(), header: sent.header }
+        Self {
+            exchange: sent.exchange,
+            _permit: permit,
+            _budget: budget,
+            began: Instant::now(),
+            header: sent.header,
+        }
     }
 
     fn note(&self, record: &mut Record) {
