@@ -78,6 +78,8 @@ pub(crate) struct Listen {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MetricsAddress {
+    /// Written empty: no such listener.
+    Off,
     Tcp(SocketAddr),
     Unix(PathBuf),
 }

@@ -1,0 +1,57 @@
+//! `[policy]`
+
+use super::table;
+use crate::config::form;
+use crate::config::key::Built::{Later, LaterProtects, LaterProtectsBelow, Yes};
+use crate::config::key::Default::Is;
+use crate::config::rule::{Flag, Form, List, OneOf, Size, Whole};
+use crate::config::{Endpoint, ImageUrls};
+use crate::types::Text;
+
+const REQUEST_KEY: Form<String> =
+    Form {
+        read: form::request_key, words: &[], is: Text::fixed("the name of a request key", "请求键名")
+    };
+
+pub(crate) const ENDPOINTS: &[(&str, Endpoint)] = &[
+    ("models", Endpoint::Models),
+    ("chat", Endpoint::Chat),
+    ("completions", Endpoint::Completions),
+    ("embeddings", Endpoint::Embeddings),
+    ("responses", Endpoint::Responses),
+    ("messages", Endpoint::Messages),
+    ("rerank", Endpoint::Rerank),
+    ("score", Endpoint::Score),
+    ("transcriptions", Endpoint::Transcriptions),
+    ("realtime", Endpoint::Realtime),
+];
+
+table! {
+    POLICY "policy"
+    "What may reach the model server." "哪些内容可以到达模型服务。";
+
+    ENABLED "enabled": Flag = Flag, Is("true"), Yes,
+        "false must be written out to lose this protection.", "必须明确写出 false 才会失去这层保护。";
+    ENDPOINTS_KEY "endpoints": List<OneOf<Endpoint>> = List { item: OneOf(ENDPOINTS), max: 10 }, Is(r#"["models", "chat", "completions", "embeddings"]"#), Yes,
+        "What answers under /v1/. Everything else there is 404. Not built yet: responses, messages, rerank, score, transcriptions, realtime.",
+        "/v1/ 下开放的接口,其余返回 404。尚未实现:responses、messages、rerank、score、transcriptions、realtime。";
+    MAX_CHOICES "max_choices": Whole<u32> = Whole::between(1, 128), Is("1"), Yes,
+        "The largest `n` of a request.", "请求中 `n` 的最大值。";
+    MAX_IMAGES "max_images": Whole<u32> = Whole::between(0, 1000), Is("8"), Yes,
+        "Images in one request.", "单个请求的图片数。";
+    MAX_IMAGE_BYTES "max_image_bytes": Size<u64> = Size::between("1KiB", "1GiB"), Is(r#""20MiB""#), LaterProtectsBelow,
+        "The bytes of one image.", "单张图片的字节数。";
+    MAX_IMAGE_PIXELS "max_image_pixels": Whole<u64> = Whole::between(1024, 1_000_000_000), Is("40000000"), LaterProtectsBelow,
+        "Width times height of one image.", "单张图片的像素数(宽乘高)。";
+    IMAGE_URLS "image_urls": OneOf<ImageUrls> = OneOf(&[("refuse", ImageUrls::Refuse), ("fetch", ImageUrls::Fetch)]), Is(r#""refuse""#), Later,
+        "Image addresses other than data: are refused, or fetched by Portico from public addresses only and sent on as data:.",
+        "data: 以外的图片地址:拒绝(refuse),或由 Portico 仅从公网地址取回并以 data: 转发(fetch)。";
+    IMAGE_URL_HOSTS "image_url_hosts": List<Form<String>> = List { item: Form { read: form::host_name, words: &[], is: Text::fixed("a host name", "主机名") }, max: 256 }, Is("[]"), Later,
+        "When not empty, images are fetched from these hosts only.", "非空时,只从这些主机取图片。";
+    STRIP_METADATA "strip_metadata": Flag = Flag, Is("true"), Later,
+        "Takes EXIF and GPS out of JPEG, PNG and WebP.", "去除 JPEG、PNG、WebP 中的 EXIF 和 GPS 信息。";
+    ALLOW_KEYS "allow_keys": List<Form<String>> = List { item: REQUEST_KEY, max: 256 }, Is("[]"), Later,
+        "Request keys that may pass beyond the built-in list.", "内置列表之外允许通过的请求键。";
+    DENY_KEYS "deny_keys": List<Form<String>> = List { item: REQUEST_KEY, max: 256 }, Is("[]"), LaterProtects,
+        "Request keys that may not pass.", "不允许通过的请求键。";
+}

@@ -1,0 +1,118 @@
+//! Finds and reads the file: bounded, never blocking, nothing but a regular file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Environment;
+use super::problem::{Code, Problem, Spot};
+use crate::types::text;
+
+/// A configuration beyond this is a mistake, such as a log file.
+pub(crate) const MAX_BYTES: u64 = 1 << 20;
+
+/// What was read. Without a path these are the built-in defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Document {
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) text: String,
+}
+
+/// The file that is meant: named, or from `PORTICO_CONFIG`, or `./portico.toml`, or `/etc/portico/portico.toml`, or none.
+/// A file that is there but can't be read is an error, never skipped.
+pub(crate) fn find(named: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
+    if let Some(path) = named {
+        return Some(path.to_owned());
+    }
+    if let Some(path) = environment.variable("PORTICO_CONFIG") {
+        return Some(PathBuf::from(path));
+    }
+    let nearby = environment.directory.join("portico.toml");
+    if is_there(&nearby) {
+        return Some(PathBuf::from("portico.toml"));
+    }
+    let system = PathBuf::from("/etc/portico/portico.toml");
+    is_there(&system).then_some(system)
+}
+
+fn is_there(path: &Path) -> bool {
+    !matches!(std::fs::symlink_metadata(path), Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+pub(crate) fn read(path: Option<PathBuf>, environment: &Environment) -> Result<Document, Problem> {
+    let Some(path) = path else { return Ok(Document::default()) };
+    let shown = path.display().to_string();
+    let spot = Spot::default();
+    let unreadable = |message| Problem::error(Code::Unreadable, &spot, message);
+    let bytes = match read_bytes(&environment.directory.join(&path)) {
+        Ok(bytes) => bytes,
+        Err(Failure::NotAFile) => {
+            return Err(unreadable(text!("{shown} is not a file", "{shown} 不是普通文件")).help(text!(
+                "name the file itself, such as {shown}/portico.toml",
+                "请写出文件本身,例如 {shown}/portico.toml"
+            )));
+        }
+        Err(Failure::TooLarge) => {
+            return Err(Problem::error(
+                Code::TooLarge,
+                &spot,
+                text!("{shown} is larger than 1 MiB", "{shown} 大于 1 MiB"),
+            )
+            .help(text!("is this the configuration file?", "这确实是配置文件吗?")));
+        }
+        Err(Failure::Io(error)) if error.kind() == ErrorKind::NotFound => {
+            return Err(unreadable(text!("there is no file {shown}", "没有文件 {shown}")).help(text!(
+                "name another with --config FILE, or leave it out for the built-in defaults",
+                "用 --config 指定其他文件,或不指定而使用内置默认值"
+            )));
+        }
+        Err(Failure::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(unreadable(text!("no permission to read {shown}", "没有读取 {shown} 的权限"))
+                .help(text!("look at it with: ls -l {shown}", "查看权限:ls -l {shown}")));
+        }
+        Err(Failure::Io(error)) => {
+            return Err(unreadable(text!("{shown} can't be read: {error}", "无法读取 {shown}:{error}")));
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Document { path: Some(path), text }),
+        Err(error) => {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            Err(Problem::error(
+                Code::NotText,
+                &spot,
+                text!("{shown} is not UTF-8 text: line {line}", "{shown} 不是 UTF-8 文本:第 {line} 行"),
+            )
+            .help(text!(
+                "save it as UTF-8 (iconv -f GBK -t UTF-8 does that for Chinese text)",
+                "请另存为 UTF-8(中文文件可用 iconv -f GBK -t UTF-8 转换)"
+            )))
+        }
+    }
+}
+
+enum Failure {
+    NotAFile,
+    TooLarge,
+    Io(std::io::Error),
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    // Without O_NONBLOCK, opening a pipe would wait for its writer for ever.
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(Failure::Io)?;
+    let metadata = file.metadata().map_err(Failure::Io)?;
+    // /dev/null is how one says "no configuration" to programs that insist on a file.
+    if !metadata.is_file() && path != Path::new("/dev/null") {
+        return Err(Failure::NotAFile);
+    }
+    bounded(file)
+}
+
+fn bounded(file: File) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Failure::Io)?;
+    if bytes.len() as u64 > MAX_BYTES { Err(Failure::TooLarge) } else { Ok(bytes) }
+}
