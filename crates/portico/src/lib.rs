@@ -4,4 +4,6 @@
 
 mod config;
 mod reason;
+mod supervise;
+mod sys;
 mod types;
