@@ -14,8 +14,8 @@ use super::output::Tail;
 use super::ready::{self, LastProblem, Question};
 use super::state::{Action, Event, Failure, Grace, Machine, Next, Phase};
 use super::{Command, LastExit, ModelStatus, Order, Spec, engine, failures, record, target};
-use crate::sys::http;
 use crate::sys::process::Exit;
+use crate::sys::{http, procfs};
 use crate::types::{ModelFacts, ModelState, Text, text};
 
 /// What its children get when the leader is dead: nobody is served by what they still do.
@@ -42,6 +42,8 @@ pub(super) struct Driver {
     running: Option<Running>,
     /// The leader has been seen to end.
     leader_ended: bool,
+    /// The machine's count when this process was started.
+    out_of_memory_kills: u64,
     probing: Doing<ModelFacts>,
     last_problem: LastProblem,
     checking: Doing<bool>,
@@ -84,6 +86,7 @@ impl Driver {
             tail: Tail::default(),
             running: None,
             leader_ended: false,
+            out_of_memory_kills: 0,
             probing: None,
             last_problem: LastProblem::default(),
             checking: None,
@@ -108,6 +111,8 @@ impl Driver {
     async fn next(&mut self) -> Seen {
         let Self { orders, unreachable, running, leader_ended, probing, checking, ending, .. } = self;
         let (start_deadline, pause_until) = (self.start_deadline, self.pause_until);
+        // A report that comes during a check may be about what happened after it, so it is kept for another one.
+        let may_check = checking.is_none();
         let leader = async {
             match running {
                 Some(running) if !*leader_ended => running.child.wait().await,
@@ -122,7 +127,7 @@ impl Driver {
             reached = done(checking) => Seen::Checked(reached),
             () = at(start_deadline) => Seen::StartDeadline,
             () = at(pause_until) => Seen::PauseOver,
-            () = unreachable.notified() => Seen::Unreachable,
+            () = unreachable.notified(), if may_check => Seen::Unreachable,
         }
     }
 
@@ -200,6 +205,7 @@ impl Driver {
                 tracing::info!(model = %self.spec.model.name, pid = running.group.leader().pid, "model process started");
                 self.running = Some(running);
                 self.leader_ended = false;
+                self.out_of_memory_kills = procfs::out_of_memory_kills();
                 Event::Spawned
             }
             Err(obstacle) => {
@@ -258,8 +264,14 @@ impl Driver {
             // Its children may keep the pipe open: then what has come so far has to do.
             let _ = timeout(LAST_WORDS, &mut running.drained).await;
         }
-        let cause = failures::recognise(&self.tail.last(SEARCHED_LINES), exit);
-        let failure = cause.as_ref().map_or(Failure::Passing, |(failure, _)| *failure);
+        let out_of_memory = procfs::out_of_memory_kills() > self.out_of_memory_kills;
+        let cause = failures::recognise(&self.tail.last(SEARCHED_LINES), exit, out_of_memory);
+        let was_ready = matches!(self.machine.phase(), Phase::Ready { .. });
+        let failure = match &cause {
+            // What has run can run again, whatever its last lines say; but not into the same lack of memory.
+            Some((failure, _)) if !was_ready || failures::is_out_of_memory(exit, out_of_memory) => *failure,
+            _ => Failure::Passing,
+        };
         self.note_trouble(self.exit_text(exit, cause.map(|(_, text)| text)));
         self.happen(Event::Exited(failure)).await;
     }

@@ -108,21 +108,24 @@ const RULES: &[Rule] = rules! {
 };
 
 /// What the exit was about, if anything in the last lines or in the way it ended tells.
-pub(super) fn recognise(last_lines: &[String], exit: Exit) -> Option<(Failure, Text)> {
+///
+/// `out_of_memory`: the kernel has killed processes of this machine for want of memory since this one was started.
+pub(super) fn recognise(last_lines: &[String], exit: Exit, out_of_memory: bool) -> Option<(Failure, Text)> {
     let lowered: Vec<String> = last_lines.iter().map(|line| line.to_lowercase()).collect();
     let matches = |rule: &&Rule| lowered.iter().any(|line| rule.words.iter().all(|word| line.contains(word)));
     if let Some(rule) = RULES.iter().find(matches) {
         return Some((rule.failure, (rule.text)()));
     }
-    match exit {
-        // Nobody here has sent that signal: on a box with a large model it is nearly always the kernel's choice.
-        Exit::Signal(9) => Some((
+    if is_out_of_memory(exit, out_of_memory) {
+        return Some((
             Failure::Lasting,
             Text::fixed(
-                "It was killed from outside, most often because the machine's memory ran out (see `dmesg`). Free memory, or take a smaller model or context.",
-                "它被外部强制结束,多半是因为内存耗尽(见 `dmesg`)。请释放内存,或使用更小的模型或上下文。",
+                "The kernel killed it because the machine's memory ran out (see `dmesg`). Free memory, or take a smaller model or context.",
+                "内存耗尽,内核结束了它(见 `dmesg`)。请释放内存,或使用更小的模型或上下文。",
             ),
-        )),
+        ));
+    }
+    match exit {
         Exit::Signal(4) => Some((
             Failure::Lasting,
             Text::fixed(
@@ -139,6 +142,12 @@ pub(super) fn recognise(last_lines: &[String], exit: Exit) -> Option<(Failure, T
         )),
         Exit::Code(_) | Exit::Signal(_) => None,
     }
+}
+
+/// Killed by the kernel: nobody here sends that signal to a leader that was not asked to end, and a person who does
+/// wants to see it come back at once, so the kernel's own count has to agree.
+pub(super) fn is_out_of_memory(exit: Exit, out_of_memory: bool) -> bool {
+    exit == Exit::Signal(9) && out_of_memory
 }
 
 /// "exited with code 1", "was ended by signal 9".
@@ -179,7 +188,7 @@ mod tests {
             ("error: No module named 'xllamacpp'; run `portico model install`", "install"),
         ] {
             let lines = ["before".to_owned(), line.to_owned(), "Traceback".to_owned()];
-            let (failure, text) = recognise(&lines, Exit::Code(1)).unwrap_or_else(|| panic!("{line}"));
+            let (failure, text) = recognise(&lines, Exit::Code(1), false).unwrap_or_else(|| panic!("{line}"));
             assert_eq!(failure, Failure::Lasting);
             assert!(text.pick(Tongue::English).contains(part), "{line}: {text:?}");
         }
@@ -191,14 +200,19 @@ mod tests {
             "mtmd_init_from_file: error: Failed to load CLIP model from a.gguf".to_owned(),
             "srv load_model: failed to load model".to_owned(),
         ];
-        assert!(recognise(&lines, Exit::Code(1)).unwrap().1.en.contains("--mmproj"));
+        assert!(recognise(&lines, Exit::Code(1), false).unwrap().1.en.contains("--mmproj"));
     }
 
     #[test]
     fn the_way_it_ended_tells_where_the_lines_do_not() {
-        assert!(recognise(&[], Exit::Signal(9)).unwrap().1.en.contains("memory"));
-        assert_eq!(recognise(&["all is well".to_owned()], Exit::Code(1)), None);
-        assert_eq!(recognise(&[], Exit::Signal(11)), None);
+        assert!(recognise(&[], Exit::Signal(9), true).unwrap().1.en.contains("memory"));
+        assert_eq!(
+            recognise(&[], Exit::Signal(9), false),
+            None,
+            "somebody has sent it: it comes back at once"
+        );
+        assert_eq!(recognise(&["all is well".to_owned()], Exit::Code(1), true), None);
+        assert_eq!(recognise(&[], Exit::Signal(11), false), None);
     }
 
     #[test]

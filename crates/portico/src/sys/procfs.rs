@@ -102,6 +102,12 @@ fn carries(pid: u32, marker: &str) -> bool {
         .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes()))
 }
 
+/// How many processes the kernel has killed for want of memory since boot; 0 where it does not tell.
+pub(crate) fn out_of_memory_kills() -> u64 {
+    let counters = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    counters.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
+}
+
 /// The words of a command line, for people to recognise a process.
 pub(crate) fn command(pid: u32) -> Option<String> {
     let raw = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
