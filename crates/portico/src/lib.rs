@@ -10,6 +10,7 @@ mod listen;
 mod observe;
 mod queue;
 mod reason;
+mod supervise;
 mod sys;
 mod types;
 mod ui;
