@@ -1,11 +1,10 @@
-<<<<<<< HEAD
-//! Identifiers for requests.
-//!
-//! Unique and not guessable enough to quote in a support case; never a secret. Secrets come from the operating
-//! system directly.
+//! Randomness: from the kernel for secrets, from a thread's own generator for the identifiers of requests, which
+//! have to be unique and cheap and are never secrets.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read};
 
 thread_local! {
     // RandomState is seeded from the operating system once per thread.
@@ -14,6 +13,15 @@ thread_local! {
 
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish() | 1
+}
+
+/// `bytes` random bytes as lower-case hexadecimal digits.
+///
+/// `/dev/urandom` never blocks and never runs dry; it fails only where `/dev` is not mounted.
+pub(crate) fn hex(bytes: usize) -> io::Result<String> {
+    let mut buffer = vec![0_u8; bytes];
+    File::open("/dev/urandom")?.read_exact(&mut buffer)?;
+    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// 32 lower-case hexadecimal digits (128 bits of xorshift128+ and a splitmix step).
@@ -39,25 +47,10 @@ fn next() -> u64 {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     })
-=======
-//! Randomness from the kernel.
-
-use std::fs::File;
-use std::io::{self, Read};
-
-/// `bytes` random bytes as lower-case hexadecimal digits.
-///
-/// `/dev/urandom` never blocks and never runs dry; it fails only where `/dev` is not mounted.
-pub(crate) fn hex(bytes: usize) -> io::Result<String> {
-    let mut buffer = vec![0_u8; bytes];
-    File::open("/dev/urandom")?.read_exact(&mut buffer)?;
-    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
->>>>>>> supervise
 }
 
 #[cfg(test)]
 mod tests {
-<<<<<<< HEAD
     use std::collections::HashSet;
 
     #[test]
@@ -65,13 +58,13 @@ mod tests {
         let ids: HashSet<_> = (0..10_000).map(|_| super::request_id()).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(ids.iter().flatten().all(u8::is_ascii_hexdigit));
-=======
+    }
+
     #[test]
     fn two_draws_differ_and_have_the_length_asked_for() {
         let (a, b) = (super::hex(16).unwrap(), super::hex(16).unwrap());
         assert_eq!(a.len(), 32);
         assert!(a.bytes().all(|b| b.is_ascii_hexdigit()));
         assert_ne!(a, b);
->>>>>>> supervise
     }
 }
