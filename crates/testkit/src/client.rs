@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use memchr::memmem;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -185,7 +186,7 @@ impl Connection {
     /// The next head, also one with a 1xx status.
     pub async fn head(&mut self) -> io::Result<Head> {
         let text = loop {
-            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+            if let Some(end) = memmem::find(&self.buffer, b"\r\n\r\n") {
                 let text = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
                 self.buffer.drain(..end + 4);
                 break text;
@@ -275,8 +276,8 @@ impl Connection {
     pub async fn event(&mut self) -> io::Result<Option<String>> {
         loop {
             let ends = [
-                find(&self.event_text, b"\n\n").map(|at| at + 2),
-                find(&self.event_text, b"\n\r\n").map(|at| at + 3),
+                memmem::find(&self.event_text, b"\n\n").map(|at| at + 2),
+                memmem::find(&self.event_text, b"\n\r\n").map(|at| at + 3),
             ];
             if let Some(end) = ends.into_iter().flatten().min() {
                 let event: Vec<u8> = self.event_text.drain(..end).collect();
@@ -347,7 +348,7 @@ impl Connection {
 
     async fn line(&mut self) -> io::Result<String> {
         loop {
-            if let Some(end) = find(&self.buffer, b"\r\n") {
+            if let Some(end) = memmem::find(&self.buffer, b"\r\n") {
                 let line = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
                 self.buffer.drain(..end + 2);
                 return Ok(line);
@@ -395,10 +396,6 @@ pub async fn get(address: &Address, target: &str) -> io::Result<Answer> {
 pub async fn post_json(address: &Address, target: &str, json: &Value) -> io::Result<Answer> {
     let body = json.to_string();
     once(address, "POST", target, &[("Content-Type", "application/json")], body.as_bytes()).await
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 fn eof(missing: &str, got: &[u8]) -> io::Error {

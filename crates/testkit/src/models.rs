@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::{client, net::Address, process::Process, temporary::Folder, wait};
 
+// One thread each (`-t 1`): llama.cpp's threads wait for each other by spinning, which on a machine full of tests costs
+// more than the second one brings.
+
 /// A busy machine reads 98 MB and warms up within this.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -40,7 +43,7 @@ impl Smollm2 {
     /// What `llama-server` is told for it, but for the address.
     #[must_use]
     pub fn arguments() -> Vec<String> {
-        flags(&["-m", &text(&Self::file()), "-c", "8192", "-np", "4", "-t", "2", "--embedding"])
+        flags(&["-m", &text(&Self::file()), "-c", "8192", "-np", "4", "-t", "1", "--embedding"])
     }
 
     /// On a free loopback port.
@@ -77,7 +80,7 @@ impl Colour {
             "-np",
             "4",
             "-t",
-            "2",
+            "1",
         ])
     }
 

@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use memchr::memmem;
 use serde_json::Value;
 
 use crate::{
@@ -216,7 +217,7 @@ impl Connection<'_> {
 
     async fn head(&mut self) -> Result<Head, Stop> {
         loop {
-            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+            if let Some(end) = memmem::find(&self.buffer, b"\r\n\r\n") {
                 let head = Head::parse(&self.buffer[..end]);
                 self.buffer.drain(..end + 4);
                 return Ok(head);
@@ -258,7 +259,7 @@ impl Connection<'_> {
 
     async fn line(&mut self) -> Result<String, Stop> {
         loop {
-            if let Some(end) = find(&self.buffer, b"\r\n") {
+            if let Some(end) = memmem::find(&self.buffer, b"\r\n") {
                 let line = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
                 self.buffer.drain(..end + 2);
                 return Ok(line);
@@ -294,8 +295,4 @@ async fn peer_closes(socket: &Socket, buffer: &mut Vec<u8>) {
         }
     }
     socket.read_side_closed().await;
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
