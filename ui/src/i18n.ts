@@ -9,9 +9,7 @@ type Text = Record<Language, string>;
 export const texts = {
   // The page
   title: { en: 'Portico chat', zh: 'Portico 对话' },
-  description: { en: 'Chat with your own model', zh: '与您自己的模型对话' },
   skipToInput: { en: 'Skip to the message box', zh: '跳到输入框' },
-  needsScript: { en: 'This page needs JavaScript.', zh: '此页面需要 JavaScript。' },
   newChat: { en: 'New chat', zh: '新对话' },
   model: { en: 'Model', zh: '模型' },
   switchLanguage: { en: '中文', zh: 'English' },

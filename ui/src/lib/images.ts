@@ -18,12 +18,19 @@ export interface Picture extends Size {
   bytes: number;
 }
 
+/** Halves go to the even neighbour, as in the Python of the model's preprocessor: 94.5 is 94. */
+function roundHalfEven(value: number): number {
+  const down = Math.floor(value);
+  if (value - down !== 0.5) return Math.round(value);
+  return down % 2 === 0 ? down : down + 1;
+}
+
 /**
  * What Qwen3-VL charges for an image: one token for each 32 by 32 pixels, between 64 and 16384
  * (patch 16, merge 2; area from 65,536 to 16,777,216 pixels).
  */
 export function imageTokens({ width, height }: Size): number {
-  return Math.max(64, Math.min(16_384, Math.round(width / 32) * Math.round(height / 32)));
+  return Math.max(64, Math.min(16_384, roundHalfEven(width / 32) * roundHalfEven(height / 32)));
 }
 
 /** The size at which an image is sent: never larger than it is, its longest side at most `MAX_SIDE`. */
