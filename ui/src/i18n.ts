@@ -17,7 +17,7 @@ export const texts = {
   dismiss: { en: 'Dismiss', zh: '关闭' },
   conversation: { en: 'Conversation', zh: '对话' },
   you: { en: 'You', zh: '您' },
-  assistant: { en: 'Model', zh: '模型' },
+  assistant: { en: 'Answer', zh: '回答' },
   jumpToLatest: { en: 'Jump to latest', zh: '跳到最新' },
 
   // State of the model

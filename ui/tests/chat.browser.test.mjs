@@ -271,7 +271,7 @@ browserTest('says which models do not answer or are stopped', async ({ page, ser
   await page.reload();
   await page.getByText('Not answering').waitFor();
   await page.getByText('The model does not answer right now.').waitFor();
-  await page.getByLabel('Model').selectOption('writer-1');
+  await page.getByRole('combobox', { name: 'Model' }).selectOption('writer-1');
   await page.getByText('The model is stopped.').waitFor();
 });
 
@@ -279,9 +279,9 @@ browserTest('remembers the chosen model', async ({ page, server }) => {
   server.models = [textModel, seeingModel];
   server.readiness = { ready: true, models: {} };
   await page.reload();
-  await page.getByLabel('Model').selectOption('seer-1');
+  await page.getByRole('combobox', { name: 'Model' }).selectOption('seer-1');
   await page.reload();
-  assert.equal(await page.getByLabel('Model').inputValue(), 'seer-1');
+  assert.equal(await page.getByRole('combobox', { name: 'Model' }).inputValue(), 'seer-1');
   await ask(page, 'Hi');
   await phase(page, 'done');
   assert.equal(server.chats[0].model, 'seer-1');
@@ -293,10 +293,10 @@ browserTest('says plainly that a stand-in is one, until dismissed', async ({ pag
   await page.getByText('SmolLM2-135M, a small stand-in: it writes fluently but is often wrong.').waitFor();
   await page.getByRole('button', { name: 'Dismiss' }).click();
   assert.equal(await page.getByText('small stand-in').count(), 0);
-  await page.getByLabel('Model').selectOption('colour');
+  await page.getByRole('combobox', { name: 'Model' }).selectOption('colour');
   await page.getByText('Colour model: a real Qwen3-VL of half a million parameters that only names colours.').waitFor();
   await page.reload();
-  await page.getByLabel('Model').selectOption('smollm2-135m');
+  await page.getByRole('combobox', { name: 'Model' }).selectOption('smollm2-135m');
   await page.getByText('Ready', { exact: true }).waitFor();
   assert.equal(await page.getByText('small stand-in').count(), 0, 'dismissed is dismissed');
 });

@@ -4,17 +4,25 @@ import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Imports a module of `src/` that needs neither a browser nor Svelte. */
-export async function source(path) {
+async function bundle(path, options) {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [`src/${path}`],
     bundle: true,
-    format: 'esm',
-    platform: 'neutral',
-    mainFields: ['module', 'main'],
     write: false,
     logLevel: 'silent',
+    ...options,
   });
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
+  return outputFiles[0].contents;
+}
+
+/** Imports a module of `src/` that needs neither a browser nor Svelte. */
+export async function source(path) {
+  const contents = await bundle(path, { format: 'esm', platform: 'neutral', mainFields: ['module', 'main'] });
+  return import(`data:text/javascript;base64,${Buffer.from(contents).toString('base64')}`);
+}
+
+/** A module of `src/` as a script that leaves its exports in the global `name`, for use inside a page. */
+export async function script(path, name) {
+  return Buffer.from(await bundle(path, { format: 'iife', platform: 'browser', globalName: name, footer: { js: `globalThis.${name} = ${name};` } })).toString('utf8');
 }
