@@ -36,6 +36,7 @@ browserTest('tokens appear one by one, and the end is announced once', async ({ 
     so += word;
     // Each token is on the screen before the next one is even sent.
     await page.waitForFunction((text) => document.querySelector('.answer .markdown')?.textContent.trim() === text, so);
+    await page.waitForTimeout(60); // so that there is a speed to be measured
   }
   assert.equal(await page.locator('.answer').getAttribute('aria-busy'), 'true');
   assert.deepEqual(await page.evaluate(() => globalThis.announced), []);

@@ -230,7 +230,8 @@ class FrameWriter {
     const tokens = this.#answer.tokensOut;
     const seconds = (this.#lastAt - (this.#firstAt ?? 0)) / 1000;
     // The first token's time is the prompt's; the speed is that of the others.
-    if (tokens !== undefined && tokens > 1 && seconds > 0) this.#answer.tokensPerSecond = (tokens - 1) / seconds;
+    // Below a tenth of a second it would be the network's way of cutting pieces that is measured.
+    if (tokens !== undefined && tokens > 1 && seconds >= 0.1) this.#answer.tokensPerSecond = (tokens - 1) / seconds;
   }
 }
 
