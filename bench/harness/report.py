@@ -46,6 +46,11 @@ def median_range(values, form):
     return middle if len(values) == 1 else f"{middle} ({form.format(min(values))}–{form.format(max(values))})"
 
 
+def mebibytes(values):
+    values = [value for value in values if value is not None]
+    return f"{statistics.median(values) / 1048576:.1f}" if values else "-"
+
+
 def ratios(intervals, base):
     """This contender's cost over the base's, of the same round."""
     by_round = {interval["round"]: interval["cpu_micros_per_unit"] for interval in base}
@@ -69,7 +74,7 @@ def measure_table(measure, intervals, base_name, cpus):
     heads = ["contender", f"CPU µs/{unit}", f"ratio to {base_name}", f"{unit}s/s" if unit != "MiB" else "MiB/s"]
     heads += [f"{latency[1]} p50 ms", f"{latency[1]} p99 ms"]
     heads += ["transit p50 ms", "transit p99 ms"] if streams else []
-    heads += ["RSS MiB", "errors", "disturbed"]
+    heads += ["RSS / PSS MiB", "errors", "disturbed"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for name, own in intervals.items():
         if not own:
@@ -85,7 +90,7 @@ def measure_table(measure, intervals, base_name, cpus):
         if streams:
             cells += [median_range(pick(own, "transit_ms", name), "{:.2f}") for name in ("p50", "p99")]
         cells += [
-            median_range([each["rss_bytes"] and each["rss_bytes"] / 1048576 for each in own], "{:.1f}"),
+            " / ".join(mebibytes([each[key] for each in own]) for key in ("rss_bytes", "pss_bytes")),
             str(sum(each["errors"] for each in own)),
             f"{sum(disturbed(each, cpus) for each in own)} of {len(own)}",
         ]
