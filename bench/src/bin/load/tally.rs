@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::exchange::Failure;
-use crate::modes::{Mode, Plan};
+use crate::modes::Plan;
 use crate::window::Measured;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +33,7 @@ struct Tally {
     units: u64,
     /// All answers that were complete and right.
     right: u64,
-    /// Requests of which no complete answer is wanted any more, because the window is over.
+    /// Kept connections that the server ended, announced with an answer; anything else is an error.
     reconnects: u64,
     latency_micros: Vec<u32>,
     first_event_micros: Vec<u32>,
@@ -128,8 +128,8 @@ impl Shared {
             "errors_by_kind": tally.errors,
             "first_error": tally.first_error,
         });
-        // A window in which nothing finished proves nothing, errors or not.
-        let complete = plan.mode == Mode::Sse || tally.right + errors == self.sent.get();
+        // Each request ends right or as an error, and a window in which nothing finished proves nothing.
+        let complete = tally.right + errors == self.sent.get();
         (report, errors == 0 && tally.units > 0 && complete)
     }
 }
