@@ -2,6 +2,7 @@
 
 mod built_in;
 mod folder;
+mod wire;
 
 use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
