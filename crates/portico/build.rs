@@ -22,15 +22,13 @@ fn main() {
     // A folder is watched with everything in it; one that is missing makes the next build ask again.
     println!("cargo::rerun-if-changed={}", dist.display());
     if !dist.join("chat.html").is_file() {
+        // `cargo::error` fails the build by itself, and without the noise of a script that ends badly.
         println!(
             "cargo::error=ui/dist does not hold the built-in page. Make it with `(cd ui && npm ci && npm run build)`, \
              or build without it: `--no-default-features` (then `site.root` must name a folder of pages)."
         );
-        std::process::exit(1);
-    }
-    if let Err(error) = embed(&dist) {
+    } else if let Err(error) = embed(&dist) {
         println!("cargo::error=embedding ui/dist: {error}");
-        std::process::exit(1);
     }
 }
 
@@ -47,6 +45,9 @@ fn embed(dist: &Path) -> Result<(), Failure> {
     let mut used = Vec::new();
     for name in &names {
         let plain = fs::read(dist.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        if name.ends_with(".html") {
+            check_references(name, &String::from_utf8_lossy(&plain), &names)?;
+        }
         table.push_str(&asset(name, &plain, &store, &mut used)?);
     }
     table.push_str("];\n");
@@ -78,6 +79,18 @@ fn collect(root: &Path, folder: &str, names: &mut Vec<String>) -> Result<(), Fai
         }
     }
     Ok(())
+}
+
+/// A page that names a file which is not there was read while the UI build was writing, or is half of an old one.
+fn check_references(page: &str, text: &str, names: &[String]) -> Result<(), Failure> {
+    let mut quoted = text.split(['"', '\'']).filter_map(|text| text.strip_prefix("/assets/"));
+    match quoted.find(|asset| !names.iter().any(|name| name.strip_prefix("assets/") == Some(asset))) {
+        Some(missing) => {
+            Err(format!("{page} names /assets/{missing}, which is not there: run `npm run build` in ui/")
+                .into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// One row of the table. Its files are named after the content, so that what is there need not be made again.

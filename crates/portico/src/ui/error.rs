@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::folder::Bar;
 use crate::types::{Text, text};
 
 /// Pages that can't be opened. Each says what to do about it.
@@ -18,7 +19,7 @@ pub(crate) enum OpenError {
     NotAFolder(PathBuf),
     FolderUnreadable(PathBuf, io::Error),
     IndexMissing(PathBuf),
-    IndexRefused(PathBuf, &'static str),
+    IndexRefused(PathBuf, Bar),
 }
 
 impl OpenError {
@@ -64,11 +65,11 @@ impl OpenError {
                     "首页文件 {path} 不存在:请将页面放在该处,或在 `site.index` 中指定其他文件"
                 )
             }
-            Self::IndexRefused(path, why) => {
-                let path = path.display();
+            Self::IndexRefused(path, bar) => {
+                let (path, Text { en, zh }) = (path.display(), bar.text());
                 text!(
-                    "the index {path} can't be served ({why}): it must be a regular file inside `site.root` that the user Portico runs as can read",
-                    "首页文件 {path} 无法提供({why}):它必须是 `site.root` 之内的普通文件,且运行 Portico 的用户可读"
+                    "the index {path} can't be served ({en}): it must be a regular file inside `site.root` that the user Portico runs as can read",
+                    "首页文件 {path} 无法提供({zh}):它必须是 `site.root` 之内的普通文件,且运行 Portico 的用户可读"
                 )
             }
         }

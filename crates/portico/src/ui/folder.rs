@@ -21,6 +21,7 @@ use super::OpenError;
 use super::conditional::HttpTime;
 use super::kinds;
 use super::negotiate::Encoding;
+use crate::types::{Text, text};
 
 /// An open root and how names are resolved in it.
 pub(super) struct Folder {
@@ -63,10 +64,30 @@ pub(super) struct Found {
 pub(super) enum Miss {
     /// There is no such file: a page of the application may have this path.
     Absent,
-    /// It is there, but not to be served; for the log.
-    Refused(&'static str),
+    /// It is there, but not to be served.
+    Refused(Bar),
     /// The box failed, not the request.
     Failed(io::Error),
+}
+
+/// What keeps a file from being served. For the log and the operator; the client sees 404.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bar {
+    NotRegular,
+    Permission,
+    Outside,
+    Link,
+}
+
+impl Bar {
+    pub(super) fn text(self) -> Text {
+        match self {
+            Bar::NotRegular => text!("not a regular file", "不是普通文件"),
+            Bar::Permission => text!("permission denied", "没有权限"),
+            Bar::Outside => text!("a link that leaves the root", "指向根目录之外的链接"),
+            Bar::Link => text!("a link that may not be followed", "不允许跟随的链接"),
+        }
+    }
 }
 
 impl Folder {
@@ -81,7 +102,7 @@ impl Folder {
         match folder.file(index) {
             Ok(_) => Ok(folder),
             Err(Miss::Absent) => Err(OpenError::IndexMissing(path.join(index))),
-            Err(Miss::Refused(why)) => Err(OpenError::IndexRefused(path.join(index), why)),
+            Err(Miss::Refused(bar)) => Err(OpenError::IndexRefused(path.join(index), bar)),
             Err(Miss::Failed(error)) => Err(OpenError::FolderUnreadable(path.join(index), error)),
         }
     }
@@ -169,17 +190,17 @@ fn regular(stat: &Stat) -> Result<(), Miss> {
         FileType::RegularFile => Ok(()),
         // A folder without the slash is as good as nothing: the application may have a page there.
         FileType::Directory => Err(Miss::Absent),
-        _ => Err(Miss::Refused("not a regular file")),
+        _ => Err(Miss::Refused(Bar::NotRegular)),
     }
 }
 
 fn judge(error: Errno) -> Miss {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Miss::Absent,
-        Errno::ACCESS | Errno::PERM => Miss::Refused("permission denied"),
-        Errno::XDEV => Miss::Refused("a link that leaves the root"),
-        Errno::LOOP => Miss::Refused("a link that may not be followed"),
-        Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP => Miss::Refused("not a regular file"),
+        Errno::ACCESS | Errno::PERM => Miss::Refused(Bar::Permission),
+        Errno::XDEV => Miss::Refused(Bar::Outside),
+        Errno::LOOP => Miss::Refused(Bar::Link),
+        Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP => Miss::Refused(Bar::NotRegular),
         other => Miss::Failed(other.into()),
     }
 }
@@ -232,14 +253,14 @@ mod tests {
         for error in [Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG] {
             assert!(matches!(judge(error), Miss::Absent), "{error}");
         }
-        for (error, word) in [
-            (Errno::ACCESS, "permission denied"),
-            (Errno::PERM, "permission denied"),
-            (Errno::XDEV, "leaves the root"),
-            (Errno::LOOP, "may not be followed"),
-            (Errno::NXIO, "not a regular file"),
+        for (error, wanted) in [
+            (Errno::ACCESS, Bar::Permission),
+            (Errno::PERM, Bar::Permission),
+            (Errno::XDEV, Bar::Outside),
+            (Errno::LOOP, Bar::Link),
+            (Errno::NXIO, Bar::NotRegular),
         ] {
-            assert!(matches!(judge(error), Miss::Refused(why) if why.contains(word)), "{error}");
+            assert!(matches!(judge(error), Miss::Refused(bar) if bar == wanted), "{error}");
         }
         for error in [Errno::MFILE, Errno::IO, Errno::AGAIN] {
             assert!(matches!(judge(error), Miss::Failed(_)), "{error}");

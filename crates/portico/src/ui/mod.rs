@@ -70,11 +70,12 @@ impl Site {
     /// Opens the pages that the configuration names. Blocks for a few system calls. To be called after privileges
     /// were dropped, so that a folder which the service's user can't read is found out at start.
     pub(crate) fn open(site: &config::Site) -> Result<Self, OpenError> {
-        let index = match PagePath::parse(&format!("/{}", site.index)) {
+        let config::Site { root, index, names: _, email: _, data_dir: _, user: _, language: _ } = site;
+        let index = match PagePath::parse(&format!("/{index}")) {
             Ok(path) if !path.is_folder() => path.file(""),
-            _ => return Err(OpenError::BadIndex(site.index.clone())),
+            _ => return Err(OpenError::BadIndex(index.clone())),
         };
-        let pages = match &site.root {
+        let pages = match root {
             config::Root::Builtin => {
                 let assets = embedded::built_in().ok_or(OpenError::NotBuilt)?;
                 if embedded::find(assets, &index).is_none() {
@@ -184,7 +185,7 @@ impl Site {
             .map_err(|error| Refusal::new(Reason::Internal).because(error.to_string()))?;
         let mut found = found.map_err(|miss| match miss {
             Miss::Absent => missing(&name, "no such file"),
-            Miss::Refused(why) => missing(&name, why),
+            Miss::Refused(bar) => missing(&name, &bar.text().en),
             Miss::Failed(error) => failed(&name, &error),
         })?;
         let facts = facts_of_file(&found);

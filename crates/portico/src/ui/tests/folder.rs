@@ -39,7 +39,7 @@ impl Place {
         ] {
             fs::write(root.join(name), text).expect("written");
         }
-        fs::set_permissions(root.join("closed.txt"), fs::Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(root.join("closed.txt"), fs::Permissions::from_mode(0o000)).expect("closed");
         symlink("../outside/secret.txt", root.join("out.txt")).expect("a link");
         symlink(outside.join("secret.txt"), root.join("absolute.txt")).expect("a link");
         symlink("../outside", root.join("outside")).expect("a link");

@@ -2,6 +2,7 @@
 
 mod built_in;
 mod folder;
+mod wire;
 
 use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -14,6 +15,7 @@ use super::*;
 const BROWSER: (HeaderName, &str) =
     (http::header::ACCEPT, "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
 
+#[derive(Debug)]
 struct Got {
     status: StatusCode,
     headers: HeaderMap,
@@ -57,16 +59,10 @@ async fn ask(site: &Site, method: Method, path: &str, lines: &[(HeaderName, &str
 }
 
 async fn get(site: &Site, path: &str, lines: &[(HeaderName, &str)]) -> Got {
-    match ask(site, Method::GET, path, lines).await {
-        Ok(got) => got,
-        Err(refusal) => panic!("{path}: {refusal:?}"),
-    }
+    ask(site, Method::GET, path, lines).await.expect(path)
 }
 
 /// The reason of a refusal, which says nothing of the box to the client.
 async fn refusal(site: &Site, path: &str, lines: &[(HeaderName, &str)]) -> Refusal {
-    match ask(site, Method::GET, path, lines).await {
-        Ok(got) => panic!("{path}: {} {:?}", got.status, String::from_utf8_lossy(&got.body)),
-        Err(refusal) => refusal,
-    }
+    ask(site, Method::GET, path, lines).await.expect_err(path)
 }
