@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+pub mod cli;
 mod config;
 mod front;
 mod listen;

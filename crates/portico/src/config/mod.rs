@@ -6,19 +6,20 @@
 
 mod check;
 pub(crate) mod checked;
+mod describe;
 pub(crate) mod diff;
 mod environment;
-mod explain;
+pub(crate) mod explain;
 mod form;
 mod key;
 mod keys;
 mod problem;
 mod raw;
 mod reader;
-mod reference;
-mod render;
+pub(crate) mod reference;
+pub(crate) mod render;
 mod rule;
-mod schema;
+pub(crate) mod schema;
 mod source;
 mod start;
 mod wrong_type;
@@ -27,9 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use checked::*;
 pub(crate) use environment::Environment;
-pub(crate) use form::{is_close as is_close_address, show_duration};
-pub(crate) use problem::{Code, Problem, Severity, Spot};
-pub(crate) use render::{Render, json as problems_as_json};
+pub(crate) use problem::{Problem, Severity};
 pub(crate) use source::Document;
 pub(crate) use start::may_start;
 
@@ -108,6 +107,7 @@ pub(crate) fn remarks(loaded: &Loaded) -> Vec<Problem> {
 }
 
 impl Loaded {
+    /// Where it came from; `None`: built-in defaults.
     pub(crate) fn source(&self) -> Option<&PathBuf> {
         self.document.path.as_ref()
     }

@@ -157,6 +157,14 @@ fn unknown(spot: &Spot, pattern: &str, name: &str, value: &Spanned<DeValue<'_>>)
                 "配置文件会被展示、复制和发送,写在其中的机密也会随之泄露"
             ));
     }
+    if looks_secret(name) {
+        return Problem { code: Code::SecretInFile, ..problem }
+            .label(Text::fixed("not known here, and it looks like a secret", "此处没有这个键,而且它像是机密"))
+            .why(text!(
+                "this file is shown, copied and mailed; a secret in it would go along",
+                "配置文件会被展示、复制和发送,写在其中的机密也会随之泄露"
+            ));
+    }
     if let Some(near) = nearest(name, children(pattern)) {
         return problem.label(text!("did you mean `{near}`?", "是否想写 `{near}`?"));
     }
@@ -169,6 +177,15 @@ fn unknown(spot: &Spot, pattern: &str, name: &str, value: &Spanned<DeValue<'_>>)
         "a key that is skipped in silence protects nobody, so none is",
         "被悄悄忽略的键保护不了任何人,因此一个也不忽略"
     ))
+}
+
+/// Such a value is masked where the line is shown.
+fn looks_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["password", "passwd", "secret", "token", "api_key", "apikey", "hmac", "credential", "private"]
+        .iter()
+        .any(|word| name.contains(word))
+        && !name.ends_with("_file")
 }
 
 fn join(path: &str, name: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::render::Render;
 use super::*;
 
 pub(super) const REFERENCE: &str = include_str!("../../../../examples/portico.toml");

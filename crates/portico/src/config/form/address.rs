@@ -17,23 +17,29 @@ pub(crate) fn listener(written: &str) -> Result<SocketAddr, Wrong> {
         return Ok(address);
     }
     let wrong = wrong!("\"{written}\" is not an address with a port", "\"{written}\" 不是带端口的地址");
-    let better = if let Some(port) = written.strip_prefix("localhost:").filter(|port| is_port(port)) {
-        format!("127.0.0.1:{port}")
-    } else if let Some(port) =
-        written.strip_prefix(['*', ':']).map(|rest| rest.trim_start_matches(':')).filter(|port| is_port(port))
-    {
-        format!("0.0.0.0:{port}")
-    } else if is_port(written) {
-        format!("127.0.0.1:{written}")
-    } else if let Ok(address) = written.parse::<std::net::IpAddr>() {
-        SocketAddr::new(address, 8080).to_string()
-    } else {
+    let Some(better) = put_right(written) else {
         return Err(wrong.label(text!(
             "write it like \"127.0.0.1:8080\" or \"[::1]:8080\"",
             "写法例如 \"127.0.0.1:8080\" 或 \"[::1]:8080\""
         )));
     };
     Err(wrong.label(text!("write \"{better}\"", "请写 \"{better}\"")))
+}
+
+/// What was probably meant: `localhost:80`, `*:80`, `:80`, `80`, or an address without a port.
+fn put_right(written: &str) -> Option<String> {
+    if let Ok(address) = written.parse::<std::net::IpAddr>() {
+        return Some(SocketAddr::new(address, 8080).to_string());
+    }
+    if is_port(written) {
+        return Some(format!("127.0.0.1:{written}"));
+    }
+    let (host, port) = written.split_once(':')?;
+    match host {
+        "localhost" if is_port(port) => Some(format!("127.0.0.1:{port}")),
+        "" | "*" if is_port(port) => Some(format!("0.0.0.0:{port}")),
+        _ => None,
+    }
 }
 
 fn is_port(written: &str) -> bool {

@@ -1,0 +1,219 @@
+//! The texts of the command line in both languages, and the parser that carries one of them.
+
+use clap::{Arg, ArgAction, Command, CommandFactory};
+
+use super::arguments::Arguments;
+use crate::types::{Text, Tongue, text};
+
+/// What each command does, by its path below `portico`.
+const COMMANDS: &[(&str, Text)] = &[
+    ("", Text::fixed("The front door for a self-hosted vision-language model", "自建视觉语言模型的前门")),
+    ("run", Text::fixed("Serve in the foreground", "在前台提供服务")),
+    (
+        "check",
+        Text::fixed(
+            "Read and judge the configuration: every problem at once",
+            "读取并检查配置:一次列出所有问题",
+        ),
+    ),
+    ("status", Text::fixed("Show how a running Portico is doing", "查看正在运行的 Portico 的状态")),
+    (
+        "reload",
+        Text::fixed(
+            "Take over the changed configuration, all of it or nothing",
+            "载入修改后的配置:全部生效或完全不变",
+        ),
+    ),
+    ("stop", Text::fixed("Let live answers finish, then end", "等进行中的回答完成后停止")),
+    (
+        "model",
+        Text::fixed(
+            "Model servers: list, install, start, stop, logs",
+            "模型服务:列出、安装、启动、停止、日志",
+        ),
+    ),
+    ("model list", Text::fixed("List the models and their states", "列出模型及其状态")),
+    (
+        "model install",
+        Text::fixed("Fetch a model; an interrupted download goes on where it was", "下载模型;中断后可继续"),
+    ),
+    ("model start", Text::fixed("Start a model server", "启动模型服务")),
+    ("model stop", Text::fixed("Stop a model server until it is started again", "停止模型服务,直到再次启动")),
+    ("model restart", Text::fixed("Stop a model server and start it again", "重新启动模型服务")),
+    ("model logs", Text::fixed("Show the output of a model server", "查看模型服务的输出")),
+    (
+        "config",
+        Text::fixed(
+            "The configuration: reference, explanation, schema, difference",
+            "配置:参考、说明、模式、差异",
+        ),
+    ),
+    (
+        "config schema",
+        Text::fixed(
+            "Print the JSON Schema of the file, for editors",
+            "输出配置文件的 JSON Schema,供编辑器使用",
+        ),
+    ),
+    (
+        "config reference",
+        Text::fixed(
+            "Print every key with its default and range, as Markdown",
+            "以 Markdown 输出所有键及其默认值和范围",
+        ),
+    ),
+    (
+        "config explain",
+        Text::fixed("Explain a key, a section or a problem code", "说明某个键、小节或问题代码"),
+    ),
+    ("config diff", Text::fixed("Show what a reload would change", "查看重新载入会改变什么")),
+    ("completions", Text::fixed("Print completions for a shell", "输出 shell 补全脚本")),
+    ("man", Text::fixed("Print the manual page", "输出手册页")),
+    ("help", Text::fixed("Print the help of a command", "显示命令的帮助")),
+];
+
+/// What each argument means: first by the command's path, then for every command.
+const ARGUMENTS: &[(&str, &str, Text)] = &[
+    (
+        "*",
+        "config",
+        Text::fixed(
+            "Configuration file [default: $PORTICO_CONFIG, ./portico.toml, /etc/portico/portico.toml, built-in defaults]",
+            "配置文件 [默认:$PORTICO_CONFIG、./portico.toml、/etc/portico/portico.toml、内置默认值]",
+        ),
+    ),
+    ("*", "json", Text::fixed("Answer in JSON", "以 JSON 输出")),
+    ("*", "help", Text::fixed("Print help", "显示帮助")),
+    ("*", "version", Text::fixed("Print version", "显示版本")),
+    (
+        "*",
+        "name",
+        Text::fixed(
+            "Name or alias of the model [default: the only one there is]",
+            "模型名或别名 [默认:唯一的那个]",
+        ),
+    ),
+    (
+        "*",
+        "lang",
+        Text::fixed("Language: en or zh-CN [default: the terminal's]", "语言:en 或 zh-CN [默认:终端的语言]"),
+    ),
+    ("model logs", "follow", Text::fixed("Go on showing what is added", "持续显示新增内容")),
+    (
+        "model logs",
+        "lines",
+        Text::fixed("Show so many of the last lines [default: 100]", "显示最后多少行 [默认:100]"),
+    ),
+    (
+        "config explain",
+        "key",
+        Text::fixed(
+            "A key (timeouts.drain), a section (model) or a code (C012)",
+            "键(timeouts.drain)、小节(model)或代码(C012)",
+        ),
+    ),
+    (
+        "completions",
+        "shell",
+        Text::fixed("bash, zsh, fish, elvish or powershell", "bash、zsh、fish、elvish 或 powershell"),
+    ),
+    ("man", "out", Text::fixed("Write one page per command into this folder", "为每个命令写一页到此文件夹")),
+    ("help", "command", Text::fixed("The command", "命令")),
+];
+
+/// The parser, with every text in one language.
+pub(crate) fn command(tongue: Tongue) -> Command {
+    localized(Arguments::command(), "", tongue)
+}
+
+fn localized(command: Command, path: &str, tongue: Tongue) -> Command {
+    let (about, template) = (about_text(path), template(tongue));
+    let mut command = command
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .help_template(template)
+        .about(about.map(|about| about.pick(tongue).to_owned()).unwrap_or_default())
+        .subcommand_help_heading(text!("Commands", "命令").pick(tongue).to_owned())
+        .arg(Arg::new("help").short('h').long("help").action(ArgAction::Help));
+    if path.is_empty() {
+        command = command.arg(Arg::new("version").short('V').long("version").action(ArgAction::Version));
+    }
+    let names: Vec<String> = command.get_subcommands().map(|child| child.get_name().to_owned()).collect();
+    for name in names {
+        let below = join(path, &name);
+        command = command.mut_subcommand(name, |child| localized(child, &below, tongue));
+    }
+    command.mut_args(|argument| {
+        let heading =
+            if argument.is_positional() { text!("Arguments", "参数") } else { text!("Options", "选项") };
+        let help = argument_text(path, argument.get_id().as_str());
+        let takes_value = argument.get_action().takes_values();
+        argument
+            .help(help.map(|help| help.pick(tongue).to_owned()).unwrap_or_default())
+            .help_heading(heading.pick(tongue).to_owned())
+            // Both are in the texts, in the reader's language.
+            .hide_possible_values(takes_value)
+            .hide_default_value(takes_value)
+    })
+}
+
+fn template(tongue: Tongue) -> String {
+    let usage = text!("Usage:", "用法:");
+    format!("{{about-with-newline}}\n{} {{usage}}\n\n{{all-args}}{{after-help}}", usage.pick(tongue))
+}
+
+fn about_text(path: &str) -> Option<&'static Text> {
+    COMMANDS.iter().find(|(command, _)| *command == path).map(|(_, text)| text)
+}
+
+fn argument_text(path: &str, name: &str) -> Option<&'static Text> {
+    let find = |wanted: &str| {
+        ARGUMENTS.iter().find(|(command, argument, _)| *command == wanted && *argument == name)
+    };
+    find(path).or_else(|| find("*")).map(|(_, _, text)| text)
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path} {name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(command: &Command, path: &str, seen: &mut Vec<String>, used: &mut Vec<(String, String)>) {
+        assert!(about_text(path).is_some(), "the command `{path}` has no text");
+        seen.push(path.to_owned());
+        for argument in command.get_arguments() {
+            let name = argument.get_id().as_str();
+            assert!(argument_text(path, name).is_some(), "the argument `{name}` of `{path}` has no text");
+            used.push((path.to_owned(), name.to_owned()));
+        }
+        for child in command.get_subcommands() {
+            walk(child, &join(path, child.get_name()), seen, used);
+        }
+    }
+
+    #[test]
+    fn every_command_and_argument_has_both_texts_and_no_text_is_left_over() {
+        let (mut seen, mut used) = (Vec::new(), Vec::new());
+        walk(&command(Tongue::English), "", &mut seen, &mut used);
+        for (path, _) in COMMANDS {
+            assert!(seen.iter().any(|seen| seen == path), "`{path}` is no command");
+        }
+        for (path, name, _) in ARGUMENTS {
+            let is_used = used.iter().any(|(at, used)| used == name && (*path == "*" || at == path));
+            assert!(is_used, "`{name}` of `{path}` is no argument");
+        }
+    }
+
+    #[test]
+    fn the_parser_is_sound_in_both_languages() {
+        for tongue in [Tongue::English, Tongue::Chinese] {
+            command(tongue).debug_assert();
+        }
+        let help = command(Tongue::Chinese).render_help().to_string();
+        assert!(help.contains("用法:") && help.contains("命令:") && help.contains("选项:"), "{help}");
+        assert!(!help.contains("Usage") && !help.contains("Print"), "{help}");
+    }
+}
