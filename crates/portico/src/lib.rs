@@ -3,6 +3,7 @@
 //! Start reading at `front/mod.rs`, the request path. Rooms and who may import whom: `ARCHITECTURE.md`.
 
 mod access;
+mod admin;
 mod api;
 pub mod cli;
 mod config;
@@ -11,6 +12,7 @@ mod listen;
 mod observe;
 mod queue;
 mod reason;
+mod run;
 mod supervise;
 mod sys;
 mod types;

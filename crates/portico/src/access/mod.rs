@@ -4,4 +4,4 @@ mod address;
 mod networks;
 
 pub(crate) use address::{client_address, forwarded_chain, is_loopback_authority};
-pub(crate) use networks::{Decision, Rules};
+pub(crate) use networks::Rules;

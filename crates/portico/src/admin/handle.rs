@@ -17,7 +17,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use crate::config::{Engine, Mode, Problems, problems_as_json};
+use crate::config::{Engine, Mode, Problems, render};
 use crate::run::{Control, Live, ReloadOutcome};
 use crate::supervise::Command;
 use crate::types::{Text, Tongue};
@@ -41,7 +41,9 @@ pub(super) async fn answer(request: &Request<Incoming>, control: &Control) -> Re
     };
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }
 
@@ -87,7 +89,11 @@ fn describe(live: &Live) -> Value {
     let config = &served.config;
     let process = live.supervised.as_ref().map(|supervised| supervised.status().borrow().clone());
     let names = served.names();
-    let name = if config.name.is_empty() { names.first().map(ToString::to_string) } else { Some(config.name.clone()) };
+    let name = if config.name.is_empty() {
+        names.first().map(ToString::to_string)
+    } else {
+        Some(config.name.clone())
+    };
     let endpoints: Vec<_> = served
         .endpoints
         .all()
@@ -129,7 +135,8 @@ async fn model(control: &Control, name: &str, command: &str) -> (StatusCode, Val
     };
     let name = decoded(name);
     let models = control.models().await;
-    let Some(live) = models.iter().find(|live| live.served.names().iter().any(|known| **known == *name)) else {
+    let Some(live) = models.iter().find(|live| live.served.names().iter().any(|known| **known == *name))
+    else {
         return (StatusCode::NOT_FOUND, json!({"error": format!("there is no model named {name}")}));
     };
     match &live.supervised {
@@ -148,7 +155,9 @@ async fn reload(control: &Control) -> (StatusCode, Value) {
     match control.reload().await {
         ReloadOutcome::Done { changed } => (StatusCode::OK, json!({"reloaded": true, "changed": changed})),
         ReloadOutcome::Wrong(problems) => (StatusCode::CONFLICT, wrong(&problems)),
-        ReloadOutcome::Refused(why) => (StatusCode::CONFLICT, json!({"reloaded": false, "refused": both(&why)})),
+        ReloadOutcome::Refused(why) => {
+            (StatusCode::CONFLICT, json!({"reloaded": false, "refused": both(&why)}))
+        }
     }
 }
 
@@ -160,7 +169,7 @@ fn compare(control: &Control) -> (StatusCode, Value) {
 }
 
 fn wrong(problems: &Problems) -> Value {
-    let json = problems_as_json(&problems.document, &problems.list, Tongue::English);
+    let json = render::json(&problems.document, &problems.list, Tongue::English);
     json!({"reloaded": false, "problems": serde_json::from_str::<Value>(&json).unwrap_or(Value::Null)})
 }
 

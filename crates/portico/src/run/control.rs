@@ -66,7 +66,10 @@ impl Control {
             }
             ReloadOutcome::Wrong(problems) => {
                 let count = problems.list.len();
-                tracing::error!(count, "the configuration was not reloaded; `portico check` shows what is wrong");
+                tracing::error!(
+                    count,
+                    "the configuration was not reloaded; `portico check` shows what is wrong"
+                );
             }
             ReloadOutcome::Refused(why) => {
                 tracing::error!("the configuration was not reloaded: {}", why.en);
@@ -114,7 +117,8 @@ impl Control {
     /// Goes on with another access log. The old one is kept until every data thread has changed over.
     pub(super) fn change_access_log(&self, new: AccessLog) {
         self.log.store(Arc::new(new.handle()));
-        let old = std::mem::replace(&mut *self.access_log.lock().unwrap_or_else(PoisonError::into_inner), new);
+        let old =
+            std::mem::replace(&mut *self.access_log.lock().unwrap_or_else(PoisonError::into_inner), new);
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_secs(2));
             drop(old);

@@ -32,7 +32,10 @@ pub(super) struct Shared {
 
 /// Starts one thread per entry of `listeners`. They end when the phase has left `Serving` and their connections are
 /// gone, or shortly after `Cut`.
-pub(super) fn start(listeners: Vec<Vec<TcpListener>>, shared: &Shared) -> std::io::Result<Vec<JoinHandle<()>>> {
+pub(super) fn start(
+    listeners: Vec<Vec<TcpListener>>,
+    shared: &Shared,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
     listeners
         .into_iter()
         .enumerate()
@@ -56,7 +59,13 @@ async fn thread(listeners: Vec<TcpListener>, shared: Shared) {
     let accepting: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
-            tokio::task::spawn_local(accept(listener, door.clone(), connections.clone(), live.clone(), phase.clone()))
+            tokio::task::spawn_local(accept(
+                listener,
+                door.clone(),
+                connections.clone(),
+                live.clone(),
+                phase.clone(),
+            ))
         })
         .collect();
     let housekeeping = tokio::task::spawn_local(housekeeping(log));

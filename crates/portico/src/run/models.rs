@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::{Config, Engine, EndpointAddress, Model};
+use crate::config::{Config, EndpointAddress, Engine, Model};
 use crate::front::{Registry, Served};
 use crate::supervise::{self, ModelStatus, Probe, Spec, Supervised};
 use crate::types::{ModelState, Text, text};
@@ -65,7 +65,9 @@ impl Plan {
                     let served = Served::new(model.clone(), &config.queue);
                     served.set_api_key(read_key(model)?.as_deref());
                     match (old, model.engine) {
-                        (Some(Live { supervised: Some(supervised), .. }), engine) if engine != Engine::External => {
+                        (Some(Live { supervised: Some(supervised), .. }), engine)
+                            if engine != Engine::External =>
+                        {
                             Planned::Change(served, supervised, Box::new(spec(model, config)))
                         }
                         (old, _) => {

@@ -46,8 +46,10 @@ pub(crate) fn serve(
     let other = StartError::Other;
     let source = loaded.source().cloned();
     let config = Arc::new(loaded.config);
-    let error_log = ErrorLog::install(&config.log, environment.colour(environment.terminal))
-        .map_err(|error| other(text!("the error log can't be opened: {error}", "无法打开错误日志:{error}")))?;
+    let error_log =
+        ErrorLog::install(&config.log, environment.colour(environment.terminal)).map_err(|error| {
+            other(text!("the error log can't be opened: {error}", "无法打开错误日志:{error}"))
+        })?;
     let _lock = prepare_data_dir(&config)?;
     let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -67,11 +69,16 @@ pub(crate) fn serve(
         .map_err(|error| other(text!("threads can't be started: {error}", "无法启动线程:{error}")))?;
     runtime.block_on(async {
         let admin = admin::bind(&config.listen.admin).map_err(StartError::Other)?;
-        let signals = Signals::install()
-            .map_err(|error| StartError::Other(text!("signals can't be caught: {error}", "无法接收信号:{error}")))?;
+        let signals = Signals::install().map_err(|error| {
+            StartError::Other(text!("signals can't be caught: {error}", "无法接收信号:{error}"))
+        })?;
         let models = plan.carry_out(&config).await;
-        let addresses: Vec<_> =
-            listeners.first().into_iter().flatten().filter_map(|listener| listener.local_addr().ok()).collect();
+        let addresses: Vec<_> = listeners
+            .first()
+            .into_iter()
+            .flatten()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
         let (phase, receiver) = watch::channel(Phase::Serving);
         let control = Arc::new(Control {
             door: Arc::new(Door {
@@ -105,8 +112,9 @@ pub(crate) fn serve(
             phase: receiver,
             log: control.log.clone(),
         };
-        let threads = data::start(listeners, &shared)
-            .map_err(|error| StartError::Other(text!("threads can't be started: {error}", "无法启动线程:{error}")))?;
+        let threads = data::start(listeners, &shared).map_err(|error| {
+            StartError::Other(text!("threads can't be started: {error}", "无法启动线程:{error}"))
+        })?;
         let admin = tokio::spawn(admin::serve(admin, control.clone()));
         let file = tokio::spawn(reload::watch_file(control.clone()));
         announce(Announce { listeners: &control.listeners, config: &config });
