@@ -40,7 +40,7 @@ const svelte = {
     build.onLoad({ filter: /\.svelte$/ }, async ({ path }) => {
       const source = await readFile(path, 'utf8');
       try {
-        const { js, css, warnings } = compile(source, { filename: path, css: 'external', runes: true });
+        const { js, css, warnings } = compile(source, { filename: path, rootDir: root, css: 'external', runes: true });
         if (css) styles.set(path, css.code);
         return {
           contents: css ? `${js.code}\nimport ${JSON.stringify(`svelte-style:${path}`)};` : js.code,
@@ -56,7 +56,7 @@ const svelte = {
       const source = await readFile(path, 'utf8');
       try {
         const { code } = await esbuild.transform(source, { loader: 'ts', target: 'esnext', sourcefile: path });
-        return { contents: compileModule(code, { filename: path }).js.code, loader: 'js' };
+        return { contents: compileModule(code, { filename: path, rootDir: root }).js.code, loader: 'js' };
       } catch (error) {
         return { errors: [toDiagnostic(error, path, source)] };
       }
@@ -88,7 +88,7 @@ export async function build() {
     format: 'esm',
     target: 'es2022',
     minify: true,
-    legalComments: 'none',
+    legalComments: 'eof',
     sourcemap: false,
     conditions: ['svelte', 'browser', 'production'],
     define: { 'process.env.NODE_ENV': '"production"' },

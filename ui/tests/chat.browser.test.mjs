@@ -332,3 +332,34 @@ browserTest('says when the length limit ended an answer, and when nothing came',
   await ask(page, 'Two');
   await page.getByText('The model answered with nothing.').waitFor();
 });
+
+browserTest('a double click on Send sends and does not stop; the focus is never lost', async ({ page, server }) => {
+  const stream = held(server);
+  await page.fill('#message', 'Hi');
+  await page.getByRole('button', { name: 'Send' }).dblclick();
+  await stream.opened;
+  const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.tagName);
+  assert.notEqual(await focused(), 'BODY');
+  stream.write(chunk('Still here'));
+  await page.getByText('Still here').waitFor();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await phase(page, 'stopped');
+  assert.equal(await focused(), 'message');
+  await page.getByRole('button', { name: 'Regenerate' }).click();
+  await until(() => server.chats.length === 2, 'the second request');
+  await until(async () => (await focused()) === 'message', 'the focus to come back');
+  await page.getByRole('button', { name: 'Stop' }).focus();
+  stream.end(chunk('x') + done);
+  await phase(page, 'done');
+  await until(async () => (await focused()) === 'message', 'the focus to come back when Stop is gone');
+});
+
+browserTest('after the queue the model is reading, before its first word', async ({ page, server }) => {
+  const stream = held(server, { 'X-Portico-Queue-Position': '2' });
+  await ask(page, 'Hi');
+  await page.getByText('Waiting, position 2').waitFor();
+  stream.write(chunk(null));
+  await page.getByText('The model is reading…').waitFor();
+  stream.end(chunk('x') + done);
+  await phase(page, 'done');
+});

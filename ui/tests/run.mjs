@@ -10,7 +10,7 @@ if (!chromiumPath) {
   console.error('SKIPPED: the browser tests. No Chromium was found; `apt-get install chromium` or set CHROMIUM.');
 }
 const files = readdirSync(folder).filter((name) => ends.some((end) => name.endsWith(end)));
-const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=1', ...files.map((name) => folder + name)], {
+const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...files.map((name) => folder + name)], {
   stdio: 'inherit',
 });
 process.exit(status ?? 1);

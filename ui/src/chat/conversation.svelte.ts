@@ -179,6 +179,9 @@ function take(answer: Answer, writer: FrameWriter, event: StreamEvent): void {
       answer.position = event.position;
       answer.phase = 'queued';
       break;
+    case 'started':
+      answer.phase = 'reading';
+      break;
     case 'text':
     case 'thinking':
       writer.write(event.type, event.text);

@@ -3,6 +3,7 @@ import { ChatError, type Failure } from '../lib/failure.ts';
 import { load, save } from '../lib/storage.ts';
 
 const POLL_MS = 2_000;
+const DEADLINE_MS = 10_000;
 const KEY = 'portico.model';
 
 /** What is known about the server and its models; asks again while something is not as it should be. */
@@ -15,7 +16,7 @@ export class Server {
   #listed = $state(false);
   #timer: ReturnType<typeof setTimeout> | undefined;
   #asking = false;
-  #stopped = new AbortController();
+  #stopped = false;
 
   /** The chosen model, or the first one. */
   readonly model: Model | undefined = $derived(this.models.find(({ id }) => id === this.#chosen) ?? this.models[0]);
@@ -61,7 +62,7 @@ export class Server {
   }
 
   stop(): void {
-    this.#stopped.abort();
+    this.#stopped = true;
     clearTimeout(this.#timer);
     document.removeEventListener('visibilitychange', this.#onVisible);
     window.removeEventListener('online', this.refresh);
@@ -80,10 +81,12 @@ export class Server {
   async #ask(): Promise<void> {
     if (this.#asking) return;
     this.#asking = true;
-    const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(10_000)]);
-    const [readiness] = await Promise.all([fetchReadiness(signal), this.#listModels(signal)]);
+    const asked = new AbortController();
+    const deadline = setTimeout(() => asked.abort(), DEADLINE_MS);
+    const [readiness] = await Promise.all([fetchReadiness(asked.signal), this.#listModels(asked.signal)]);
+    clearTimeout(deadline);
     this.#asking = false;
-    if (this.#stopped.signal.aborted) return;
+    if (this.#stopped) return;
     this.#readiness = readiness;
     const settled = this.state === 'ready' && this.models.length > 0 && !this.failure;
     // A hidden page asks again when it is looked at.

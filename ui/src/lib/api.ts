@@ -27,6 +27,8 @@ export interface Readiness {
 export type StreamEvent =
   | { type: 'accepted'; requestId: string }
   | { type: 'queued'; position: number }
+  /** The wait is over: the model's first event arrived, mostly without text yet. */
+  | { type: 'started' }
   | { type: 'text'; text: string }
   | { type: 'thinking'; text: string }
   | { type: 'finish'; reason: string }
@@ -173,6 +175,7 @@ async function* readEvents(
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const parser = new SseParser();
+  let started = false;
   let finished = false;
   for (;;) {
     let chunk: ReadableStreamReadResult<Uint8Array>;
@@ -196,6 +199,8 @@ async function* readEvents(
         continue;
       }
       if (item.data === '[DONE]') return;
+      if (!started) yield { type: 'started' };
+      started = true;
       for (const event of readChunk(item.data, requestId)) {
         if (event.type === 'finish') finished = true;
         yield event;

@@ -70,9 +70,32 @@ export function strippedPng(bytes: Uint8Array): Uint8Array | undefined {
 export const looksLikeImage = (file: File): boolean =>
   file.type.startsWith('image/') || /\.(png|jpe?g|webp|gif|avif|bmp|heic|heif)$/i.test(file.name);
 
+interface Decoded extends Size {
+  source: CanvasImageSource;
+  close: () => void;
+}
+
 /** Decodes with the orientation applied; throws where the browser does not know the format. */
-async function decode(blob: Blob): Promise<ImageBitmap> {
-  return createImageBitmap(blob, { imageOrientation: 'from-image' });
+async function decode(blob: Blob): Promise<Decoded> {
+  try {
+    const bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image' });
+    return { width: bitmap.width, height: bitmap.height, source: bitmap, close: () => bitmap.close() };
+  } catch {
+    return decodeByElement(blob); // Safari shows formats (HEIC) that it makes no bitmaps of
+  }
+}
+
+async function decodeByElement(blob: Blob): Promise<Decoded> {
+  const url = URL.createObjectURL(blob);
+  const image = new Image();
+  image.src = url;
+  try {
+    await image.decode();
+  } catch (error) {
+    URL.revokeObjectURL(url);
+    throw error;
+  }
+  return { width: image.naturalWidth, height: image.naturalHeight, source: image, close: () => URL.revokeObjectURL(url) };
 }
 
 function toBlob(canvas: HTMLCanvasElement): Promise<Blob> {
@@ -91,7 +114,7 @@ function toDataUrl(blob: Blob): Promise<string> {
 }
 
 /** Draws onto white, because JPEG knows no transparency and would turn it black. Drawing leaves all metadata behind. */
-async function redraw(bitmap: ImageBitmap, { width, height }: Size): Promise<Blob> {
+async function redraw(source: CanvasImageSource, { width, height }: Size): Promise<Blob> {
   const canvas = document.createElement('canvas');
   canvas.width = width;
   canvas.height = height;
@@ -100,23 +123,23 @@ async function redraw(bitmap: ImageBitmap, { width, height }: Size): Promise<Blo
   context.fillStyle = '#fff';
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = 'high';
-  context.drawImage(bitmap, 0, 0, width, height);
+  context.drawImage(source, 0, 0, width, height);
   return toBlob(canvas);
 }
 
 /** Makes a file ready to be sent: upright, without metadata, not too large, PNG or JPEG. Throws if it is no image. */
 export async function preparePicture(file: Blob, name: string): Promise<Picture> {
-  const bitmap = await decode(file);
+  const image = await decode(file);
   try {
-    const size = fitted(bitmap);
-    const unscaled = size.width === bitmap.width && size.height === bitmap.height;
+    const size = fitted(image);
+    const unscaled = size.width === image.width && size.height === image.height;
     const png =
       unscaled && file.type === 'image/png' && file.size < KEEP_PNG_BYTES
         ? strippedPng(new Uint8Array(await file.arrayBuffer()))
         : undefined;
-    const blob = png ? new Blob([png as BlobPart], { type: 'image/png' }) : await redraw(bitmap, size);
+    const blob = png ? new Blob([png as BlobPart], { type: 'image/png' }) : await redraw(image.source, size);
     return { ...size, name, url: await toDataUrl(blob), bytes: blob.size };
   } finally {
-    bitmap.close();
+    image.close();
   }
 }
