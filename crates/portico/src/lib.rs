@@ -2,6 +2,7 @@
 //!
 //! Start reading at `front/mod.rs`, the request path. Rooms and who may import whom: `ARCHITECTURE.md`.
 
+mod cli;
 mod config;
 mod reason;
 mod supervise;
