@@ -323,7 +323,7 @@ mod tests {
     /// A python3 that makes an environment whose python3 is itself, and fails where `$1`... holds the word.
     fn python(fails_at: &str) -> String {
         format!(
-            "case \"$*\" in *{fails_at}*) echo broken >&2; exit 1;; esac\n\
+            "case \"$*\" in *'{fails_at}'*) echo broken >&2; exit 1;; esac\n\
              case \"$*\" in *'-m venv'*) for last; do :; done; /bin/mkdir -p \"$last/bin\"; /bin/cp \"$0\" \"$last/bin/python3\";; esac"
         )
     }
