@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod api;
 pub mod cli;
+mod cli;
 mod config;
 mod front;
 mod listen;

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The command line. One place parses (`arguments`), one place prints (`out`), one file per command does the work.
 //!
 //! Exit codes: 0 fine, 1 the answer is no, 2 usage or configuration. Data goes to standard output, talk to standard error.
@@ -90,3 +91,8 @@ fn dispatch(context: &Context, command: Command) -> Exit {
         Command::Help(arguments) => usage::help(context, &arguments.command),
     }
 }
+=======
+//! The command line.
+
+pub(crate) mod model;
+>>>>>>> supervise

@@ -56,6 +56,8 @@ def parameters(options, xllamacpp):
     params.model.path = options.model
     params.hostnames = [options.host]
     params.port = options.port
+    # Two servers on one port would share its connections at random: a taken port has to be an error.
+    params.reuse_port = False
     params.model_alias = {options.alias or os.path.basename(options.model)}
     key = os.environ.pop("LLAMA_API_KEY", "")
     params.api_keys = [key] if key else []

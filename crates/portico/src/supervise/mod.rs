@@ -10,7 +10,9 @@ mod driver;
 mod engine;
 mod facts;
 mod failures;
+mod fit;
 mod group;
+mod install;
 mod launch;
 mod output;
 mod ready;
@@ -27,6 +29,9 @@ use std::time::SystemTime;
 use tokio::sync::{Notify, mpsc, watch};
 
 pub(crate) use facts::{AskError, ask};
+pub(crate) use fit::{Advice, Gpu, advise, quoted};
+pub(crate) use install::{Installation, gpus};
+pub(crate) use output::clean;
 pub(crate) use ready::Probe;
 pub(crate) use surroundings::file_stem;
 

@@ -69,7 +69,7 @@ impl Tail {
 }
 
 /// What may be shown on a terminal and in a page: no escape sequences, no other control characters.
-pub(super) fn clean(line: &[u8]) -> String {
+pub(crate) fn clean(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let mut shown = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();

@@ -58,7 +58,7 @@ pub(super) fn gather(
     let search_path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
     let installed = engine_folder(data_dir, model.engine).join("venv/bin");
     let own_vllm = Some(installed.join("vllm")).filter(|program| procfs::is_executable(program));
-    let python = installed.join("python");
+    let python = installed.join("python3");
     Surroundings {
         vllm: own_vllm.or_else(|| procfs::find_program("vllm", &search_path)),
         llama_server: procfs::find_program("llama-server", &search_path),

@@ -57,8 +57,14 @@ impl Place {
     /// llama.cpp with the colour model: a real vision model of half a million parameters.
     fn llama(&self) -> Spec {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
-        let python = std::env::var_os("PORTICO_TEST_PYTHON")
-            .map_or_else(|| root.join(".portico/parts/venv/bin/python"), PathBuf::from);
+        let parts = root.join(".portico/parts");
+        let python = match std::env::var_os("PORTICO_TEST_PYTHON") {
+            Some(python) => PathBuf::from(python),
+            None => [parts.join("server/bin/python3"), parts.join("venv/bin/python3")]
+                .into_iter()
+                .find(|python| procfs::is_executable(python))
+                .unwrap_or_else(|| parts.join("server/bin/python3")),
+        };
         assert!(
             procfs::is_executable(&python),
             "no Python with xllamacpp at {}: run scripts/parts, or set PORTICO_TEST_PYTHON",
