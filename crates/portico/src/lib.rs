@@ -5,8 +5,6 @@
 mod access;
 mod admin;
 mod api;
-pub mod cli;
-mod cli;
 mod config;
 mod front;
 mod listen;

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The command line. One place parses (`arguments`), one place prints (`out`), one file per command does the work.
 //!
 //! Exit codes: 0 fine, 1 the answer is no, 2 usage or configuration. Data goes to standard output, talk to standard error.
@@ -79,7 +78,7 @@ fn dispatch(context: &Context, command: Command) -> Exit {
         Command::Status(arguments) => admin::status(context, &arguments),
         Command::Reload => admin::reload(context),
         Command::Stop => admin::stop(context),
-        Command::Model(arguments) => model::model(context, &arguments.command),
+        Command::Model(arguments) => model::model(context, arguments.command),
         Command::Config(arguments) => match arguments.command {
             ConfigCommand::Diff(arguments) => admin::diff(context, &arguments),
             ConfigCommand::Schema => config::schema(context),
@@ -91,8 +90,3 @@ fn dispatch(context: &Context, command: Command) -> Exit {
         Command::Help(arguments) => usage::help(context, &arguments.command),
     }
 }
-=======
-//! The command line.
-
-pub(crate) mod model;
->>>>>>> supervise

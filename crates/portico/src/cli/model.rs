@@ -1,24 +1,3 @@
-<<<<<<< HEAD
-//! `portico model …`
-
-use super::arguments::ModelCommand;
-use super::{Context, Exit};
-use crate::types::text;
-
-pub(crate) fn model(context: &Context, command: &ModelCommand) -> Exit {
-    match command {
-        ModelCommand::List(_)
-        | ModelCommand::Install(_)
-        | ModelCommand::Start(_)
-        | ModelCommand::Stop(_)
-        | ModelCommand::Restart(_)
-        | ModelCommand::Logs(_) => {
-            context.out.talk(text!("error: not wired yet\n", "错误:尚未接通\n").pick(context.tongue));
-            Exit::No
-        }
-    }
-}
-=======
 //! `portico model …`: the model servers from the operator's chair.
 //!
 //! `list`, `start`, `stop` and `restart` ask the running Portico over its admin socket. `list` and `logs` work without
@@ -35,74 +14,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::config::{Config, Engine, Model};
+use super::arguments::{JsonArguments, LogsArguments, ModelCommand, NameArguments};
+use super::{Context, Exit as Outcome, check};
+use crate::config::{self, Config, Engine, Model};
 use crate::supervise::{self, Installation, clean};
 use crate::sys::http::{FetchError, Limits, Target, fetch};
 use crate::types::{Text, Tongue, text};
-
-/// Model servers: list, install, start, stop, restart, logs.
-#[derive(Debug, clap::Args)]
-pub(crate) struct ModelArgs {
-    #[command(subcommand)]
-    command: ModelCommand,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum ModelCommand {
-    /// Every model: state, process, endpoints, and what is wrong
-    List {
-        /// One JSON array instead of a table
-        #[arg(long)]
-        json: bool,
-    },
-    /// Download the engine and the model, so that a start needs no network; cut off, it goes on where it was
-    Install {
-        /// One model; without it, all that Portico runs itself
-        name: Option<String>,
-    },
-    /// Say which model and flags suit this machine's GPU
-    Advise {
-        /// One JSON object instead of text
-        #[arg(long)]
-        json: bool,
-    },
-    /// Start a model that is stopped, or try again at once
-    Start { name: String },
-    /// Stop a model: requests for it are refused until it is started
-    Stop { name: String },
-    /// End a model's process and start a new one
-    Restart { name: String },
-    /// Show the last lines that a model server has printed
-    Logs {
-        name: String,
-        /// How many lines
-        #[arg(long, short = 'n', default_value_t = 200, value_name = "N")]
-        lines: usize,
-        /// Go on showing what comes
-        #[arg(long, short = 'f')]
-        follow: bool,
-    },
-}
-
-/// How a command ended, as the contract numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Fine,
-    /// The answer is no.
-    No,
-    /// Usage or configuration.
-    Usage,
-}
-
-impl Outcome {
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Outcome::Fine => 0,
-            Outcome::No => 1,
-            Outcome::Usage => 2,
-        }
-    }
-}
 
 /// Where the words go: answers to `out`, everything else to `err`.
 pub(crate) struct Console<'a> {
@@ -127,28 +44,49 @@ impl Console<'_> {
     }
 }
 
-/// Runs one command. The error is one of writing: whoever read the output has gone.
-pub(crate) fn run(args: ModelArgs, config: &Config, console: &mut Console<'_>) -> io::Result<Outcome> {
-    match args.command {
-        ModelCommand::List { json } => list(config, json, console),
-        ModelCommand::Install { name } => install(config, name.as_deref(), console),
-        ModelCommand::Advise { json } => advise(json, console),
-        ModelCommand::Start { name } => order(config, &name, "start", console),
-        ModelCommand::Stop { name } => order(config, &name, "stop", console),
-        ModelCommand::Restart { name } => order(config, &name, "restart", console),
-        ModelCommand::Logs { name, lines, follow } => match find(config, &name) {
-            Ok(model) => logs::show(model, lines, follow, console),
-            Err(text) => console.refuse(&text, Outcome::Usage),
-        },
-    }
+/// `portico model …` with the configuration that is found.
+pub(crate) fn model(context: &Context, command: ModelCommand) -> Outcome {
+    let loaded = match config::load(context.config.as_deref(), &context.environment) {
+        Ok(loaded) => loaded,
+        Err(problems) => return check::refuse(context, &problems.document, &problems.list, problems.tongue),
+    };
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let mut console = Console { out: &mut out, err: &mut err, tongue: loaded.tongue };
+    // Whoever read the output has gone: there is nobody left to tell.
+    run(command, &loaded.config, &mut console).unwrap_or(Outcome::Fine)
 }
 
-/// By name or alias.
-fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Model, Text> {
+/// Runs one command. The error is one of writing: whoever read the output has gone.
+fn run(command: ModelCommand, config: &Config, console: &mut Console<'_>) -> io::Result<Outcome> {
+    let (name, verb) = match command {
+        ModelCommand::List(JsonArguments { json }) => return list(config, json, console),
+        ModelCommand::Install(NameArguments { name }) => return install(config, name.as_deref(), console),
+        ModelCommand::Advise(JsonArguments { json }) => return advise(json, console),
+        ModelCommand::Logs(LogsArguments { name, lines, follow }) => {
+            return match find(config, name.as_deref()) {
+                Ok(model) => logs::show(model, lines, follow, console),
+                Err(text) => console.refuse(&text, Outcome::Wrong),
+            };
+        }
+        ModelCommand::Start(NameArguments { name }) => (name, "start"),
+        ModelCommand::Stop(NameArguments { name }) => (name, "stop"),
+        ModelCommand::Restart(NameArguments { name }) => (name, "restart"),
+    };
+    order(config, name.as_deref(), verb, console)
+}
+
+/// By name or alias; without one, the only one there is.
+fn find<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Model, Text> {
+    let names: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
+    let names = names.join(", ");
+    let Some(name) = name else {
+        return match &config.models[..] {
+            [only] => Ok(only),
+            _ => Err(text!("Which model? Configured: {names}", "哪个模型?已配置的模型:{names}")),
+        };
+    };
     let called = |model: &&Model| model.name == name || model.aliases.iter().any(|alias| alias == name);
     config.models.iter().find(called).ok_or_else(|| {
-        let names: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
-        let names = names.join(", ");
         text!("There is no model {name}. Configured: {names}", "没有模型 {name}。已配置的模型:{names}")
     })
 }
@@ -268,7 +206,8 @@ fn table(models: &[Value], console: &mut Console<'_>) -> io::Result<()> {
             line.push_str(&" ".repeat(wanted - width(cell) + 2));
         }
         writeln!(console.out, "{}", line.trim_end())?;
-        let detail = number.checked_sub(1).and_then(|at| models[at].get("detail")?.as_str());
+        let language = if console.tongue == Tongue::Chinese { "zh" } else { "en" };
+        let detail = number.checked_sub(1).and_then(|at| models[at].get("detail")?.get(language)?.as_str());
         for line in detail.unwrap_or_default().lines() {
             writeln!(console.out, "  {}", clean(line.as_bytes()))?;
         }
@@ -310,10 +249,10 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
 }
 
-fn order(config: &Config, name: &str, verb: &str, console: &mut Console<'_>) -> io::Result<Outcome> {
+fn order(config: &Config, name: Option<&str>, verb: &str, console: &mut Console<'_>) -> io::Result<Outcome> {
     let model = match find(config, name) {
         Ok(model) => model,
-        Err(text) => return console.refuse(&text, Outcome::Usage),
+        Err(text) => return console.refuse(&text, Outcome::Wrong),
     };
     let name = &model.name;
     match ask(config, Method::POST, &format!("/models/{}/{verb}", escaped(name))) {
@@ -350,9 +289,9 @@ fn escaped(name: &str) -> String {
 }
 
 fn install(config: &Config, name: Option<&str>, console: &mut Console<'_>) -> io::Result<Outcome> {
-    let models: Vec<&Model> = match name.map(|name| find(config, name)) {
+    let models: Vec<&Model> = match name.map(|name| find(config, Some(name))) {
         Some(Ok(model)) => vec![model],
-        Some(Err(text)) => return console.refuse(&text, Outcome::Usage),
+        Some(Err(text)) => return console.refuse(&text, Outcome::Wrong),
         None => config.models.iter().filter(|model| model.engine != Engine::External).collect(),
     };
     if models.is_empty() {
@@ -419,4 +358,3 @@ fn advise(as_json: bool, console: &mut Console<'_>) -> io::Result<Outcome> {
 
 #[cfg(test)]
 mod tests;
->>>>>>> supervise

@@ -1,25 +1,8 @@
 use std::path::PathBuf;
 
-use clap::{FromArgMatches, Subcommand};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-
-fn parse(words: &[&str]) -> ModelArgs {
-    let command = ModelCommand::augment_subcommands(clap::Command::new("model"));
-    let matches = command.try_get_matches_from([&["model"], words].concat()).unwrap();
-    ModelArgs { command: ModelCommand::from_arg_matches(&matches).unwrap() }
-}
-
-#[test]
-fn the_command_line_reads_as_documented() {
-    assert!(matches!(parse(&["list", "--json"]).command, ModelCommand::List { json: true }));
-    assert!(matches!(parse(&["install"]).command, ModelCommand::Install { name: None }));
-    assert!(matches!(
-        parse(&["logs", "m", "--lines", "5", "--follow"]).command,
-        ModelCommand::Logs { lines: 5, follow: true, .. }
-    ));
-}
 
 #[test]
 fn a_name_is_one_segment_of_the_path() {
@@ -39,7 +22,7 @@ fn the_table_lines_up_and_tells_what_is_wrong() {
     let models = [
         json!({"name": "qwen3-vl-8b", "engine": "vllm", "state": "ready", "detail": null, "pid": 4711, "restarts": 1,
             "since": "2026-11-23T14:00:00Z", "endpoints": [{"address": "http://127.0.0.1:3001", "up": true}]}),
-        json!({"name": "模型", "engine": "external", "state": "down", "detail": "can't \u{1b}[31mconnect\nsecond line",
+        json!({"name": "模型", "engine": "external", "state": "down", "detail": {"en": "can't \u{1b}[31mconnect\nsecond line", "zh": "can't \u{1b}[31mconnect\nsecond line"},
             "endpoints": [{"address": "http://10.0.0.1:1", "up": false}]}),
     ];
     assert_eq!(
