@@ -39,6 +39,8 @@ browserTest('tokens appear one by one, and the end is announced once', async ({ 
     await page.waitForTimeout(60); // so that there is a speed to be measured
   }
   assert.equal(await page.locator('.answer').getAttribute('aria-busy'), 'true');
+  // A log is a live region unless told otherwise: every token would be read out.
+  assert.equal(await page.getByRole('log').getAttribute('aria-live'), 'off');
   assert.deepEqual(await page.evaluate(() => globalThis.announced), []);
   stream.end(chunk(undefined, { finish_reason: 'stop' }) + usage(1234, 3) + done);
   await phase(page, 'done');

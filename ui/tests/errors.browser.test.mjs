@@ -22,27 +22,29 @@ const refusals = [
   [504, { type: 'timeout_error', code: 'upstream_timeout' }, 'timeout', 'It took too long', '等待超时'],
 ];
 
-for (const [status, error, kind, english, chinese] of refusals) {
-  browserTest(`${status} ${error.code ?? ''} is said in words`, async ({ page }) => {
+browserTest('every refusal is said in words, in both languages, and can be tried again', async ({ page }) => {
+  for (const [status, error, kind, english, chinese] of refusals) {
+    const name = `${status} ${error.code}`;
+    server.chats = [];
     server.onChat = (_body, response) => refuse(response, status, { ...error, message: 'words of the server' });
     await ask(page, 'Hi');
     await card(page).waitFor();
-    assert.equal(await card(page).getAttribute('data-kind'), kind);
-    const english_ = await card(page).innerText();
-    assert.ok(english_.includes(english), english_);
-    assert.ok(english_.includes('words of the server'), english_);
-    assert.ok(english_.includes('req-test-1'), 'the request id is there to be quoted');
-    assert.equal(await page.locator('.step').count(), 0, 'nothing keeps turning');
+    assert.equal(await card(page).getAttribute('data-kind'), kind, name);
+    for (const words of [english, 'words of the server', 'req-test-1']) {
+      assert.ok((await card(page).innerText()).includes(words), `${name}: ${words}`);
+    }
+    assert.equal(await page.locator('.step').count(), 0, `${name}: something keeps turning`);
     await page.getByRole('button', { name: '切换到中文' }).click();
-    const chinese_ = await card(page).innerText();
-    assert.ok(chinese_.includes(chinese), chinese_);
+    assert.ok((await card(page).innerText()).includes(chinese), `${name}: ${chinese}`);
     server.onChat = (_body, response) => answer(response, 'Works again.');
     await card(page).getByRole('button', { name: '重试' }).click();
     await page.getByText('Works again.').waitFor();
-    assert.equal(await card(page).count(), 0);
-    assert.deepEqual(server.chats[1].messages, [{ role: 'user', content: 'Hi' }]);
-  });
-}
+    assert.equal(await card(page).count(), 0, name);
+    assert.deepEqual(server.chats[1].messages, [{ role: 'user', content: 'Hi' }], name);
+    await page.getByRole('button', { name: 'Switch to English' }).click();
+    await page.getByRole('button', { name: 'New chat' }).click();
+  }
+});
 
 browserTest('Retry-After is counted down, and the button waits for it', async ({ page }) => {
   await page.clock.install();
@@ -74,6 +76,18 @@ browserTest('an error event in the middle of an answer keeps what came and says 
   assert.match(text, /The model did not answer/);
   assert.match(text, /the model server stopped/);
   assert.match(text, /req-test-1/);
+});
+
+browserTest('a stream that goes on after an error is left', async ({ page }) => {
+  let left = false;
+  server.onChat = (_body, response) => {
+    startStream(response);
+    response.on('close', () => (left = true));
+    response.write('data: {"error":{"message":"x","type":"upstream_error"}}\n\n');
+  };
+  await ask(page, 'Hi');
+  await phase(page, 'failed');
+  await until(() => left, 'the end of the request at the server');
 });
 
 browserTest('a connection that dies in the middle is said, with what came kept', async ({ page }) => {
