@@ -268,7 +268,7 @@ fn order(config: &Config, name: Option<&str>, verb: &str, console: &mut Console<
         Asked::Answer(status, answer) => {
             let said = answer.get("error").and_then(Value::as_str).unwrap_or(status.as_str());
             let said = clean(said.as_bytes());
-            console.refuse(&text!("{name}: {said}", "{name}:{said}"), Outcome::No)
+            console.refuse(&of(name, &Text { en: said.clone().into(), zh: said.into() }), Outcome::No)
         }
         Asked::NotRunning => console.refuse(&not_running(config), Outcome::No),
         Asked::Failed(text) => console.refuse(&text, Outcome::No),
@@ -325,7 +325,7 @@ fn install(config: &Config, name: Option<&str>, console: &mut Console<'_>) -> io
 }
 
 fn of(name: &str, Text { en, zh }: &Text) -> Text {
-    text!("{name}: {en}", "{name}:{zh}")
+    Text { en: format!("{name}: {en}").into(), zh: format!("{name}:{zh}").into() }
 }
 
 fn advise(as_json: bool, console: &mut Console<'_>) -> io::Result<Outcome> {

@@ -1,5 +1,6 @@
 //! The one task of a supervised model: waits for what happens, asks [`Machine`] what follows, does it, says it.
 
+use std::borrow::Cow;
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ const REACH: Duration = Duration::from_secs(2);
 /// Last lines in a message, and last lines searched for a known cause.
 const SHOWN_LINES: usize = 8;
 const SEARCHED_LINES: usize = 80;
+
+const NOTHING: Text = Text { en: Cow::Borrowed(""), zh: Cow::Borrowed("") };
 
 type Doing<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
@@ -154,6 +157,7 @@ impl Driver {
                 self.probing = None;
                 self.facts = Arc::new(facts);
                 self.trouble = None;
+                self.inspect();
                 self.happen(Event::Answered).await;
             }
             Seen::GroupGone(result) => self.group_gone(result).await,
@@ -199,7 +203,11 @@ impl Driver {
     }
 
     async fn spawn(&mut self) -> Event {
-        self.say();
+        // What is down stays so until a process runs: looking for a missing file once a minute must not make the
+        // state flicker.
+        if self.publish.borrow().state != ModelState::Down {
+            self.say();
+        }
         match launch(&self.spec, &self.tail).await {
             Ok(running) => {
                 tracing::info!(model = %self.spec.model.name, pid = running.group.leader().pid, "model process started");
@@ -223,6 +231,7 @@ impl Driver {
             target: target(address),
             api_key: Arc::clone(&running.api_key),
             name: engine::served_name(&self.spec.model).to_owned(),
+            engine: self.spec.model.engine,
             probe: self.spec.probe,
             patience: self.spec.model.probe_timeout,
         };
@@ -292,6 +301,17 @@ impl Driver {
         self.happen(Event::GroupGone).await;
     }
 
+    /// A look at the doors that it has opened, now that it is ready.
+    fn inspect(&self) {
+        let name = &self.spec.model.name;
+        let Some(running) = &self.running else { return };
+        for listener in procfs::public_listeners(&running.group.members()) {
+            tracing::warn!(
+                "model {name} listens on {listener}, which other machines may reach: have the firewall refuse it"
+            );
+        }
+    }
+
     async fn replace(&mut self, spec: Spec) {
         let same = same_process(&self.spec, &spec);
         self.spec = spec;
@@ -352,7 +372,7 @@ impl Driver {
                 "已被管理员停止。`portico model start {name}` 可启动。"
             )),
             (_, Phase::GivenUp | Phase::Ending(Next::GiveUp)) => {
-                let Text { en, zh } = trouble.unwrap_or(Text::fixed("", ""));
+                let Text { en, zh } = trouble.unwrap_or(NOTHING);
                 Some(text!(
                     "Given up: it has ended ten times within ten minutes without being ready. Fix the cause, then `portico model restart {name}`. {en}",
                     "已放弃:十分钟内退出十次且从未就绪。请先解决原因,再运行 `portico model restart {name}`。{zh}"
@@ -366,7 +386,7 @@ impl Driver {
         let how = failures::how(exit);
         let log = self.spec.model.log.display();
         let (how_en, how_zh) = (&how.en, &how.zh);
-        let cause = cause.unwrap_or(Text::fixed("", ""));
+        let cause = cause.unwrap_or(NOTHING);
         let (cause_en, cause_zh) = (&cause.en, &cause.zh);
         let lines = self.tail.last(SHOWN_LINES).join("\n  ");
         text!(

@@ -91,7 +91,7 @@ pub(super) fn served_name(model: &Model) -> &str {
 fn check_endpoint(model: &Model) -> Result<(), Text> {
     let name = &model.name;
     match endpoint(model) {
-        Some(EndpointAddress::Unix(path)) if path.is_absolute() => Ok(()),
+        Some(EndpointAddress::Unix(_)) => Ok(()),
         Some(EndpointAddress::Tcp { host, .. }) if is_loopback(host) => Ok(()),
         Some(address) => Err(text!(
             "Model {name} would listen on {address}, which is not loopback. Set endpoints = [\"http://127.0.0.1:PORT\"] or [\"unix:/path/to.sock\"].",

@@ -50,6 +50,26 @@ pub(crate) async fn ask(target: &Target, api_key: Option<&str>) -> Result<ModelF
     }
 }
 
+/// The version that a vLLM tells, if it is older than the floor: 0.23.1, the first without the holes of CVE-2026-48746
+/// and CVE-2026-54233. Portico's own rules stand before them; an old engine is still one lock less.
+pub(super) async fn old_vllm(target: &Target) -> Option<String> {
+    let (status, _, body) = fetch(target, Method::GET, "/version", &[], Bytes::new(), LIMITS).await.ok()?;
+    let answer: Value = serde_json::from_slice(&body).ok().filter(|_| status == StatusCode::OK)?;
+    let version = answer.get("version")?.as_str()?;
+    is_older(version, [0, 23, 1]).then(|| version.chars().filter(|c| !c.is_control()).take(40).collect())
+}
+
+/// Compares the leading numbers; what can't be read (a build from source) counts as new.
+fn is_older(version: &str, floor: [u32; 3]) -> bool {
+    let mut numbers = version.split('.').map(|part| {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        part[..digits].parse::<u32>().ok()
+    });
+    let Some(Some(major)) = numbers.next() else { return false };
+    let mut next = || numbers.next().flatten().unwrap_or(0);
+    [major, next(), next()] < floor
+}
+
 /// The header that carries the key; `None` when the key can't be one.
 pub(super) fn authorization(api_key: Option<&str>) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let Some(key) = api_key else { return Some(Vec::new()) };
@@ -155,6 +175,24 @@ mod tests {
         let known =
             ModelFacts { context_tokens: Some(9), takes_images: Some(false), ..ModelFacts::default() };
         assert_eq!(with_props(known.clone(), &props), known);
+    }
+
+    #[test]
+    fn old_versions_are_told_from_new_ones() {
+        for (version, older) in [
+            ("0.22.0", true),
+            ("0.23.0.post1", true),
+            ("0.9.2+cpu", true),
+            ("0.23", true),
+            ("0.23.1", false),
+            ("0.23.1rc0", false),
+            ("0.32.0+cpu", false),
+            ("1.0", false),
+            ("dev", false),
+            ("", false),
+        ] {
+            assert_eq!(is_older(version, [0, 23, 1]), older, "{version}");
+        }
     }
 
     #[test]

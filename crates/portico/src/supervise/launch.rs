@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +113,7 @@ fn remember(record: &Path, leader: Identity, marker: &str) {
 
 async fn start(
     line: &CommandLine,
-    owner: Option<(u32, u32)>,
+    owner: Option<Owner>,
     log: &Path,
     tail: &Tail,
 ) -> Result<(Child, oneshot::Receiver<()>), Obstacle> {
@@ -125,8 +125,8 @@ async fn start(
                 "无法启动 {program}:该程序或其解释器不存在。请用 `portico model install` 重新安装引擎。"
             )),
             io::ErrorKind::PermissionDenied => lasting(text!(
-                "{program} can't be started: no permission. Make it executable for Portico's user (`chmod a+rx`), and see that its file system is not mounted noexec.",
-                "无法启动 {program}:没有权限。请让 Portico 的用户可执行它(`chmod a+rx`),并确认所在文件系统未以 noexec 挂载。"
+                "{program} can't be started: no permission. Make it executable for the user it runs as (`chmod a+rx`), and see that its file system is not mounted noexec.",
+                "无法启动 {program}:没有权限。请让运行它的用户可执行它(`chmod a+rx`),并确认所在文件系统未以 noexec 挂载。"
             )),
             _ => passing(text!("{program} can't be started: {error}", "无法启动 {program}:{error}")),
         }
@@ -144,8 +144,13 @@ async fn start(
         .stdin(Stdio::null())
         .stdout(writer.try_clone().map_err(failed)?)
         .stderr(writer);
-    if let Some((user, group)) = owner {
-        command.uid(user).gid(group);
+    if let Some(owner) = owner {
+        command.uid(owner.user).gid(owner.group);
+        // Caches go to its own home: Portico's is closed to it.
+        command.envs([("HOME", &owner.home), ("USER", &owner.name), ("LOGNAME", &owner.name)]);
+        for folder in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
+            command.env_remove(folder);
+        }
     }
     // The command goes into `spawn` and its ends of the pipe with it: the child alone holds it open.
     let child = process::spawn(command).await.map_err(failed)?;
@@ -223,8 +228,17 @@ fn unwritable(path: &Path, error: &io::Error) -> Obstacle {
     ))
 }
 
-/// The user and group to run as; `None`: as Portico.
-fn owner(name: &str, user: &str) -> Result<Option<(u32, u32)>, Obstacle> {
+/// Whom a process runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Owner {
+    user: u32,
+    group: u32,
+    name: String,
+    home: String,
+}
+
+/// The user to run as; `None`: as Portico. Supplementary groups are not taken over.
+fn owner(name: &str, user: &str) -> Result<Option<Owner>, Obstacle> {
     if user.is_empty() {
         return Ok(None);
     }
@@ -235,7 +249,7 @@ fn owner(name: &str, user: &str) -> Result<Option<(u32, u32)>, Obstacle> {
         )));
     };
     let own = rustix::process::geteuid();
-    if own.as_raw() == found.0 {
+    if own.as_raw() == found.user {
         return Ok(None);
     }
     if !own.is_root() {
@@ -247,8 +261,8 @@ fn owner(name: &str, user: &str) -> Result<Option<(u32, u32)>, Obstacle> {
     Ok(Some(found))
 }
 
-fn find_user(user: &str) -> Option<(u32, u32)> {
-    let local = std::fs::read_to_string(PathBuf::from("/etc/passwd")).unwrap_or_default();
+fn find_user(user: &str) -> Option<Owner> {
+    let local = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     user_in(&local, user).or_else(|| {
         // Users of a directory service (LDAP, systemd-userdb).
         let answer = std::process::Command::new("getent").args(["passwd", "--", user]).output().ok()?;
@@ -256,13 +270,18 @@ fn find_user(user: &str) -> Option<(u32, u32)> {
     })
 }
 
-fn user_in(passwd: &str, user: &str) -> Option<(u32, u32)> {
+fn user_in(passwd: &str, user: &str) -> Option<Owner> {
     passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         if fields.first() != Some(&user) {
             return None;
         }
-        Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+        Some(Owner {
+            user: fields.get(2)?.parse().ok()?,
+            group: fields.get(3)?.parse().ok()?,
+            name: user.to_owned(),
+            home: fields.get(5).map_or_else(|| "/".to_owned(), |home| (*home).to_owned()),
+        })
     })
 }
 
@@ -273,8 +292,9 @@ mod tests {
 
     #[test]
     fn users_are_read_from_their_own_line_only() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nroot2:x:7:8::/:/bin/sh\nbroken:x\n";
-        assert_eq!(user_in(passwd, "root2"), Some((7, 8)));
+        let passwd = "root:x:0:0:root:/root:/bin/bash\nroot2:x:7:8::/srv/two:/bin/sh\nbroken:x\n";
+        let found = user_in(passwd, "root2").unwrap();
+        assert_eq!((found.user, found.group, &*found.home), (7, 8, "/srv/two"));
         assert_eq!(user_in(passwd, "broken"), None);
         assert_eq!(user_in(passwd, "roo"), None);
     }

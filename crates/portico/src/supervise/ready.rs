@@ -13,6 +13,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::facts;
+use crate::config::Engine;
 use crate::sys::http::{Limits, Target, fetch, reach};
 use crate::types::ModelFacts;
 
@@ -36,6 +37,7 @@ pub(super) struct Question {
     pub(super) api_key: Arc<str>,
     /// What the server should call the model.
     pub(super) name: String,
+    pub(super) engine: Engine,
     pub(super) probe: Probe,
     /// For one answer. The first token of a cold GPU takes long.
     pub(super) patience: Duration,
@@ -60,11 +62,26 @@ pub(super) async fn until_ready(question: Question, last_problem: LastProblem) -
     let mut pause = FIRST_PAUSE;
     loop {
         match attempt(&question).await {
-            Ok(facts) => return facts,
+            Ok(facts) => {
+                warn_of_old_engine(&question).await;
+                return facts;
+            }
             Err(problem) => last_problem.note(problem),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn warn_of_old_engine(question: &Question) {
+    if question.engine != Engine::Vllm || question.probe == Probe::ConnectOnly {
+        return;
+    }
+    if let Some(version) = facts::old_vllm(&question.target).await {
+        let name = &question.name;
+        tracing::warn!(
+            "model {name} runs vLLM {version}, which has known holes: update it to 0.23.1 or newer"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 /// A process that can't be mistaken for a later one with the same number: its number and the time it started, in
@@ -122,36 +123,75 @@ pub(crate) fn command(pid: u32) -> Option<String> {
 
 /// Who listens on a TCP port of this machine, as far as `/proc` shows it to us (sockets of other users need root).
 pub(crate) fn listener_of(port: u16) -> Option<u32> {
-    let inodes: HashSet<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening_inodes(&table, port))
-        .map(|inode| format!("socket:[{inode}]"))
+    let wanted: HashSet<String> = listeners()
+        .into_iter()
+        .filter(|(address, _)| address.port() == port)
+        .map(|(_, socket)| socket)
         .collect();
-    if inodes.is_empty() {
+    if wanted.is_empty() {
         return None;
     }
-    all().iter().map(|stat| stat.identity.pid).find(|pid| {
-        fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|entries| {
-            entries.flatten().any(|entry| {
-                fs::read_link(entry.path()).is_ok_and(|to| inodes.contains(&*to.to_string_lossy()))
-            })
-        })
-    })
+    all().iter().map(|stat| stat.identity.pid).find(|pid| !wanted.is_disjoint(&sockets(*pid)))
 }
 
-fn listening_inodes(table: &str, port: u16) -> Vec<u64> {
+/// TCP addresses beyond loopback that these processes listen on.
+pub(crate) fn public_listeners(processes: &[Identity]) -> Vec<SocketAddr> {
+    let theirs: HashSet<String> = processes.iter().flat_map(|process| sockets(process.pid)).collect();
+    listeners()
+        .into_iter()
+        .filter(|(address, socket)| !address.ip().to_canonical().is_loopback() && theirs.contains(socket))
+        .map(|(address, _)| address)
+        .collect()
+}
+
+/// The sockets that a process holds, as the links in `/proc/PID/fd` name them.
+fn sockets(pid: u32) -> HashSet<String> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return HashSet::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok()?.into_os_string().into_string().ok())
+        .filter(|link| link.starts_with("socket:"))
+        .collect()
+}
+
+/// Every listening TCP socket of this machine: its address, and its name in `/proc/PID/fd`.
+fn listeners() -> Vec<(SocketAddr, String)> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| parse_listeners(&table))
+        .collect()
+}
+
+fn parse_listeners(table: &str) -> Vec<(SocketAddr, String)> {
     const LISTEN: &str = "0A";
-    let wanted = format!(":{port:04X}");
     table
         .lines()
         .skip(1)
         .filter_map(|line| {
             let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            let listens = fields.get(1)?.ends_with(&wanted) && *fields.get(3)? == LISTEN;
-            if listens { fields.get(9)?.parse().ok() } else { None }
+            if *fields.get(3)? != LISTEN {
+                return None;
+            }
+            Some((parse_address(fields.get(1)?)?, format!("socket:[{}]", fields.get(9)?)))
         })
         .collect()
+}
+
+/// `0100007F:0BB9`: groups of four bytes, each in the byte order of this machine.
+fn parse_address(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let mut bytes = Vec::new();
+    for group in address.as_bytes().chunks(8) {
+        let word = u32::from_str_radix(std::str::from_utf8(group).ok()?, 16).ok()?;
+        bytes.extend_from_slice(&word.to_ne_bytes());
+    }
+    let ip = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 /// Whether a program with this name is on the search path, and where.
@@ -196,5 +236,30 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert_eq!(listener_of(port), Some(std::process::id()));
+    }
+
+    #[test]
+    fn addresses_are_read_as_the_kernel_writes_them() {
+        let own = std::net::TcpListener::bind("[::1]:0").unwrap();
+        let address = own.local_addr().unwrap();
+        assert!(listeners().iter().any(|(listener, _)| *listener == address), "{address}");
+        if cfg!(target_endian = "little") {
+            assert_eq!(parse_address("0100007F:0BB9"), "127.0.0.1:3001".parse().ok());
+            assert_eq!(parse_address("00000000000000000000000001000000:1F90"), "[::1]:8080".parse().ok());
+            assert_eq!(parse_address("00000000:0016"), "0.0.0.0:22".parse().ok());
+        }
+        for broken in ["", "0100007F", "01:02", "zz00007F:0BB9", "0100007F:10000"] {
+            assert_eq!(parse_address(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn only_listeners_beyond_loopback_are_public() {
+        // Not connectable for long, and on a port that nobody knows.
+        let public = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let local = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let found = public_listeners(&[stat(std::process::id()).unwrap().identity]);
+        assert!(found.contains(&public.local_addr().unwrap()), "{found:?}");
+        assert!(!found.contains(&local.local_addr().unwrap()), "{found:?}");
     }
 }
