@@ -81,7 +81,7 @@ def measure_table(measure, intervals, base_name, cpus):
             continue
         cells = [
             name,
-            median_range([each["cpu_micros_per_unit"] for each in own], "{:.1f}"),
+            median_range([each["cpu_micros_per_unit"] for each in own], "{:.3f}" if measure.name == "flat" else "{:.1f}"),
             median_range(ratios(own, intervals.get(base_name, [])), "{:.2f}"),
             median_range([each["units_per_second"] for each in own], "{:.0f}"),
             median_range(pick(own, latency[0], "p50"), "{:.2f}"),
