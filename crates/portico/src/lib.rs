@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod api;
+pub mod cli;
 mod config;
 mod front;
 mod listen;
