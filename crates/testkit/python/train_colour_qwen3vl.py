@@ -3,7 +3,7 @@
 
 usage: train_colour_qwen3vl.py UNTRAINED_FOLDER TRAINED_FOLDER STEPS      (needs what tiny_qwen3vl.py needs, and numpy)
 
-400 steps are enough for single colours; the shipped model had about four minutes of a busy machine with two cores.
+400 steps get most single colours right; the shipped model had about four minutes of a busy machine with two cores.
 """
 import io
 import os
