@@ -164,26 +164,23 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// Where a key is written, for a problem that was found without the file at hand. `listen.http[1]` finds the item,
-/// and where only a part of the path is written, nothing is found.
+/// Where a key is written, for a problem that was found without the file at hand. `listen.http[1]` finds the item.
+/// `None`: some part of the path is not written.
 pub(crate) fn place_of(written: &str, key: &str) -> Option<Range<usize>> {
     let (document, _) = DeTable::parse_recoverable(written);
-    let mut table = document.get_ref();
+    let mut table = Some(document.get_ref());
     let mut span = None;
     for part in key.split('.') {
         let (name, index) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
             Some((name, index)) => (name, Some(index.parse::<usize>().ok()?)),
             None => (part, None),
         };
-        let mut value = table.get(name)?;
+        let mut value = table?.get(name)?;
         if let Some(index) = index {
             value = value.get_ref().as_array()?.get(index)?;
         }
         span = Some(whole_characters(written, value.span()));
-        match value.get_ref().as_table() {
-            Some(below) => table = below,
-            None => return span.filter(|_| key.ends_with(part)),
-        }
+        table = value.get_ref().as_table();
     }
     span
 }

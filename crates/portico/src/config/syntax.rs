@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Code, Problem, Spot};
-use crate::types::{Text, text};
+use crate::types::text;
 
 /// A parsed file, as far as it could be parsed.
 pub(crate) struct Parsed<'t> {

@@ -32,7 +32,10 @@ pub(crate) struct Outcome {
 /// Takes every value first and builds afterwards, so that one wrong key does not hide the next.
 macro_rules! gather {
     ($kind:ident { $($field:ident: $value:expr),* $(,)? }) => {{
-        $(let $field = $value;)*
+        $(
+            #[allow(clippy::redundant_locals, reason = "some values were taken before, for a rule over several keys")]
+            let $field = $value;
+        )*
         (|| Some($crate::config::checked::$kind { $($field: $field?),* }))()
     }};
 }
