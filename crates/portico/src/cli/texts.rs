@@ -220,4 +220,81 @@ mod tests {
         assert!(help.contains("用法:") && help.contains("命令:") && help.contains("选项:"), "{help}");
         assert!(!help.contains("Usage") && !help.contains("Print"), "{help}");
     }
+
+    fn has_han(text: &str) -> bool {
+        text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+    }
+
+    /// The first string literal of a piece of Rust, without its quotes, and what follows it.
+    fn literal(source: &str) -> Option<(&str, &str)> {
+        let source = source.trim_start();
+        if let Some(raw) = source.strip_prefix("r#\"") {
+            return raw.split_once("\"#");
+        }
+        let inside = source.strip_prefix('"')?;
+        let mut escaped = false;
+        for (at, character) in inside.char_indices() {
+            match character {
+                '\\' if !escaped => escaped = true,
+                '"' if !escaped => return Some((&inside[..at], &inside[at + 1..])),
+                _ => escaped = false,
+            }
+        }
+        None
+    }
+
+    /// Both halves of every text that is written out in a source file. What is put together elsewhere has no literals.
+    fn halves(source: &str) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        // In two parts, so that this list is not found itself.
+        for opening in [concat!("text", "!("), concat!("Text::", "fixed("), concat!("wrong", "!(")] {
+            for (at, _) in source.match_indices(opening) {
+                let Some((english, rest)) = literal(&source[at + opening.len()..]) else { continue };
+                let rest = rest.trim_start().strip_prefix(',').unwrap_or(rest);
+                let chinese = literal(rest).map(|(chinese, _)| chinese.to_owned());
+                found.push((english.to_owned(), chinese.unwrap_or_default()));
+            }
+        }
+        found
+    }
+
+    fn check_folder(folder: &std::path::Path, count: &mut usize) {
+        for entry in std::fs::read_dir(folder).expect("the sources") {
+            let path = entry.expect("a file").path();
+            if path.is_dir() {
+                check_folder(&path, count);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = std::fs::read_to_string(&path).expect("a source file");
+                for (english, chinese) in halves(&source) {
+                    assert!(
+                        has_han(&chinese),
+                        "{}: no Chinese beside {english:?}: {chinese:?}",
+                        path.display()
+                    );
+                    assert!(!has_han(&english), "{}: Chinese in {english:?}", path.display());
+                    *count += 1;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_text_of_the_sources_is_in_both_languages() {
+        let mut count = 0;
+        check_folder(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut count);
+        assert!(count > 300, "only {count} texts were found");
+        for reason in crate::reason::Reason::ALL {
+            let text = reason.text();
+            assert!(has_han(&text.zh) && !has_han(&text.en), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_half_is_found() {
+        // Put together, so that this very file passes.
+        let source = format!("{}(\"only {{name}} \\\" here\")", "text!");
+        assert_eq!(halves(&source), [("only {name} \\\" here".to_owned(), String::new())]);
+        let source = format!("{}(\n \"a\",\n r#\"\"乙\"\"#,\n)", "Text::fixed");
+        assert_eq!(halves(&source), [("a".to_owned(), "\"乙\"".to_owned())]);
+    }
 }

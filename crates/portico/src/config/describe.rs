@@ -76,7 +76,7 @@ pub(crate) fn range(shape: &Shape) -> Option<Text> {
 fn with_zero(range: Text, zero: &str, meaning: Option<&Text>) -> Text {
     let Some(Text { en: meaning_en, zh: meaning_zh }) = meaning else { return range };
     let Text { en, zh } = range;
-    text!("{en}; {zero}: {meaning_en}", "{zh};{zero}:{meaning_zh}")
+    Text { en: format!("{en}; {zero}: {meaning_en}").into(), zh: format!("{zh};{zero}:{meaning_zh}").into() }
 }
 
 pub(crate) fn default(entry: &dyn Entry) -> Text {

@@ -106,7 +106,8 @@ pub(crate) trait Entry: Sync {
     fn default(&self) -> &Default;
     fn built(&self) -> Built;
     fn text(&self) -> &Text;
-    /// Judges a value by the key's rule and drops the result: for defaults and examples.
+    /// Judges a value by the key's rule and drops the result: for the tests over all keys.
+    #[cfg(test)]
     fn judge_any(&self, spot: &Spot, value: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> bool;
 }
 
@@ -126,6 +127,7 @@ impl<R: Rule> Entry for Key<R> {
     fn text(&self) -> &Text {
         &self.text
     }
+    #[cfg(test)]
     fn judge_any(&self, spot: &Spot, value: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> bool {
         self.rule.judge(spot, value, problems).is_some()
     }

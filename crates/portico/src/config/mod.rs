@@ -22,6 +22,7 @@ mod rule;
 pub(crate) mod schema;
 mod source;
 mod start;
+mod syntax;
 mod wrong_type;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The file as it is written: a tree of values that know their place. Nothing is judged here but TOML itself and whether
-//! every name is known.
+//! The file as it is written: a tree of values that know their place. Nothing is judged here but whether every name is
+//! known.
 //!
 //! Not a serde mirror: serde stops at the first wrong type, and a person wants to hear everything at once. The key tables
 //! are the mirror instead, and a test holds them against the reference file.
@@ -12,37 +12,9 @@ use toml::de::{DeTable, DeValue};
 use super::key::Section;
 use super::keys::SECTIONS;
 use super::problem::{Code, Problem, Spot};
+use super::syntax::whole_characters;
 use super::{key, keys, nearest};
 use crate::types::{Text, text};
-
-/// Parses as much as can be parsed; what is not TOML becomes problems.
-pub(crate) fn parse<'t>(written: &'t str, problems: &mut Vec<Problem>) -> Spanned<DeTable<'t>> {
-    let (table, errors) = DeTable::parse_recoverable(written);
-    for error in errors {
-        let span = error.span().map(|span| whole_characters(written, span));
-        let message = error.message().to_owned();
-        let code = if message.starts_with("duplicate") { Code::Duplicate } else { Code::Syntax };
-        problems.push(Problem::error(
-            code,
-            &Spot { key: String::new(), span },
-            text!("not valid TOML: {message}", "不是合法的 TOML:{message}"),
-        ));
-    }
-    table
-}
-
-/// Spans of the parser may end inside of a character or beyond the file; renderers must not see such.
-fn whole_characters(written: &str, span: Range<usize>) -> Range<usize> {
-    let floor = |mut at: usize| {
-        at = at.min(written.len());
-        while !written.is_char_boundary(at) {
-            at -= 1;
-        }
-        at
-    };
-    let start = floor(span.start);
-    start..floor(span.end).max(start)
-}
 
 /// Complains about every key and section that is not known, and about sections that are not written as such.
 pub(crate) fn check_names(table: &DeTable<'_>, problems: &mut Vec<Problem>) {
@@ -157,6 +129,11 @@ fn unknown(spot: &Spot, pattern: &str, name: &str, value: &Spanned<DeValue<'_>>)
                 "配置文件会被展示、复制和发送,写在其中的机密也会随之泄露"
             ));
     }
+    if let Some(home) = elsewhere(name) {
+        return problem
+            .label(text!("`{name}` belongs to {home}", "`{name}` 属于 {home}"))
+            .why(text!("a key belongs to the last section header above it", "键属于它上方最近的小节标题"));
+    }
     if looks_secret(name) {
         return Problem { code: Code::SecretInFile, ..problem }
             .label(Text::fixed("not known here, and it looks like a secret", "此处没有这个键,而且它像是机密"))
@@ -167,11 +144,6 @@ fn unknown(spot: &Spot, pattern: &str, name: &str, value: &Spanned<DeValue<'_>>)
     }
     if let Some(near) = nearest(name, children(pattern)) {
         return problem.label(text!("did you mean `{near}`?", "是否想写 `{near}`?"));
-    }
-    if let Some(home) = elsewhere(name) {
-        return problem
-            .label(text!("`{name}` belongs to {home}", "`{name}` 属于 {home}"))
-            .why(text!("a key belongs to the last section header above it", "键属于它上方最近的小节标题"));
     }
     problem.label(Text::fixed("not known here", "此处没有这个键")).why(text!(
         "a key that is skipped in silence protects nobody, so none is",
@@ -190,6 +162,27 @@ fn looks_secret(name: &str) -> bool {
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// Where a key is written, for a problem that was found without the file at hand. `listen.http[1]` finds the item.
+/// `None`: some part of the path is not written.
+pub(crate) fn place_of(written: &str, key: &str) -> Option<Range<usize>> {
+    let (document, _) = DeTable::parse_recoverable(written);
+    let mut table = Some(document.get_ref());
+    let mut span = None;
+    for part in key.split('.') {
+        let (name, index) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
+            Some((name, index)) => (name, Some(index.parse::<usize>().ok()?)),
+            None => (part, None),
+        };
+        let mut value = table?.get(name)?;
+        if let Some(index) = index {
+            value = value.get_ref().as_array()?.get(index)?;
+        }
+        span = Some(whole_characters(written, value.span()));
+        table = value.get_ref().as_table();
+    }
+    span
 }
 
 fn is_key(pattern: &str) -> bool {

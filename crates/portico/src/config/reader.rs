@@ -243,7 +243,10 @@ pub(crate) fn not_built(spot: &Spot, severity: Severity) -> Problem {
             ),
         )
         .label(text!("not enforced by this version", "此版本不会执行"))
-        .help(text!("`portico run` starts without it", "去掉它,`portico run` 才会启动")),
+        .help(text!(
+            "leave it out until it is built: `portico run` refuses to start with it",
+            "在实现之前请去掉它:写着它时 `portico run` 拒绝启动"
+        )),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::problem::{Code, Problem, Severity};
 use super::source::Document;
-use super::{key, keys};
+use super::{key, keys, raw};
 use crate::types::{Text, Tongue, text};
 
 /// How to show problems.
@@ -20,6 +20,7 @@ pub(crate) struct Render {
 impl Render {
     /// Every problem, a blank line after each, and the line that counts them.
     pub(crate) fn all(self, document: &Document, problems: &[Problem]) -> String {
+        let problems = &located(document, problems);
         let shown = masked(document, problems);
         let mut text = String::new();
         for problem in problems {
@@ -119,6 +120,17 @@ fn visible(span: &Range<usize>, source: &str) -> Range<usize> {
     }
 }
 
+/// Problems of a checked configuration know their key but not its place in the file.
+fn located(document: &Document, problems: &[Problem]) -> Vec<Problem> {
+    let mut located = problems.to_vec();
+    for problem in &mut located {
+        if problem.spot.span.is_none() && !problem.spot.key.is_empty() {
+            problem.spot.span = raw::place_of(&document.text, &problem.spot.key);
+        }
+    }
+    located
+}
+
 /// The lines of the file that may hold a secret in place of a file's name are shown with stars: reports get mailed.
 fn masked(document: &Document, problems: &[Problem]) -> Document {
     let mut text = document.text.clone();
@@ -146,7 +158,7 @@ struct JsonProblem<'a> {
     message: &'a str,
     label: Option<&'a str>,
     why: Option<&'a str>,
-    help: Option<&'a str>,
+    help: String,
     file: Option<String>,
     line: Option<usize>,
     column: Option<usize>,
@@ -154,6 +166,7 @@ struct JsonProblem<'a> {
 
 /// An array of `{code, severity, key, message, label, why, help, file, line, column}`.
 pub(crate) fn json(document: &Document, problems: &[Problem], tongue: Tongue) -> String {
+    let problems = located(document, problems);
     let list: Vec<JsonProblem<'_>> = problems
         .iter()
         .map(|problem| {
@@ -165,7 +178,10 @@ pub(crate) fn json(document: &Document, problems: &[Problem], tongue: Tongue) ->
                 message: problem.message.pick(tongue),
                 label: problem.label.as_ref().map(|text| text.pick(tongue)),
                 why: problem.why.as_ref().map(|text| text.pick(tongue)),
-                help: problem.help.as_ref().map(|text| text.pick(tongue)),
+                help: match &problem.help {
+                    Some(help) => help.pick(tongue).to_owned(),
+                    None => format!("portico config explain {}", explained(problem.code, &problem.spot.key)),
+                },
                 file: document.path.as_ref().map(|path| path.display().to_string()),
                 line: place.map(|(line, _)| line),
                 column: place.map(|(_, column)| column),

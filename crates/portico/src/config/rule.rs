@@ -57,7 +57,8 @@ impl<T: TryFrom<u64> + Clone + PartialOrd + Sync + Debug> Rule for Whole<T> {
         let number = whole(spot, value, &self.shape(), problems)?;
         let (min, max) = (self.min, self.max);
         if number < i128::from(min) || number > i128::from(max) {
-            problems.push(out_of_range(spot, &number.to_string(), &min.to_string(), &max.to_string()));
+            let written = value.get_ref().as_integer().map(ToString::to_string).unwrap_or_default();
+            problems.push(out_of_range(spot, &written, &min.to_string(), &max.to_string()));
             return None;
         }
         u64::try_from(number).ok().and_then(|number| T::try_from(number).ok())

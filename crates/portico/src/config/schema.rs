@@ -45,11 +45,12 @@ fn child<'m>(
     name: &str,
     make: impl FnOnce() -> Value,
 ) -> &'m mut Map<String, Value> {
-    let value = map.entry(name.to_owned()).or_insert_with(make);
-    if !value.is_object() {
-        *value = json!({});
+    // `additionalProperties` stands there as `false` until somebody asks for it.
+    if !map.get(name).is_some_and(Value::is_object) {
+        map.insert(name.to_owned(), make());
     }
-    value.as_object_mut().expect("it was just made an object")
+    let value = map.entry(name.to_owned()).or_insert_with(|| json!({}));
+    value.as_object_mut().expect("`make` makes objects, and nothing else is kept")
 }
 
 /// Walks to a section's object, making the way: `plan.*` is whatever name, `model[]` each item of a list.

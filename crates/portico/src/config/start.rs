@@ -31,7 +31,8 @@ pub(crate) fn may_start(config: &Config) -> Result<(), Box<Problem>> {
         ));
     }
     if let Some(address) = config.listen.http.iter().find(|address| !is_loopback(address)) {
-        let port = address.port();
+        // Ports below 1024 belong to root; on loopback a plain one serves as well.
+        let port = if address.port() < 1024 { 8080 } else { address.port() };
         return Err(Box::new(
             Problem::error(
                 Code::NotClosed,

@@ -142,17 +142,16 @@ fn overlaps(
         let Some(earlier) = (0..later).find(|earlier| collide(places[*earlier].0, places[later].0)) else {
             continue;
         };
-        let (address, spot) = &places[later];
-        let (other, other_spot) = &places[earlier];
-        let name = &other_spot.key;
         // A default that collides has no place in the file; the written one is shown.
-        let (shown, also) = if spot.span.is_some() { (spot, other_spot) } else { (other_spot, spot) };
+        let (shown, taken) = if places[later].1.span.is_some() { (later, earlier) } else { (earlier, later) };
+        let ((address, spot), (other, other_spot)) = (&places[shown], &places[taken]);
+        let name = &other_spot.key;
         let problem = Problem::error(
             Code::Duplicate,
-            shown,
+            spot,
             text!("{address} collides with {other} of `{name}`", "{address} 与 `{name}` 的 {other} 冲突"),
         )
-        .also(also, text!("taken here", "已在此处占用"));
+        .also(other_spot, text!("taken here", "已在此处占用"));
         reader.judge.push(problem);
     }
 }

@@ -20,7 +20,7 @@ use super::checked::{Config, Language};
 use super::problem::Problem;
 use super::reader::{Judge, Reader};
 use super::source::Document;
-use super::{Environment, keys, raw};
+use super::{Environment, keys, raw, syntax};
 
 pub(crate) struct Outcome {
     pub(crate) config: Option<Config>,
@@ -32,7 +32,10 @@ pub(crate) struct Outcome {
 /// Takes every value first and builds afterwards, so that one wrong key does not hide the next.
 macro_rules! gather {
     ($kind:ident { $($field:ident: $value:expr),* $(,)? }) => {{
-        $(let $field = $value;)*
+        $(
+            #[allow(clippy::redundant_locals, reason = "some values were taken before, for a rule over several keys")]
+            let $field = $value;
+        )*
         (|| Some($crate::config::checked::$kind { $($field: $field?),* }))()
     }};
 }
@@ -46,12 +49,18 @@ pub(crate) fn check(document: &Document, environment: &Environment) -> Outcome {
         problems: Vec::new(),
         unbuilt: Vec::new(),
     };
-    let table = raw::parse(&document.text, &mut judge.problems);
+    let mut syntax_problems = Vec::new();
+    let parsed = syntax::parse(&document.text, &mut syntax_problems);
+    let table = &parsed.table;
     raw::check_names(table.get_ref(), &mut judge.problems);
     let mut file = Reader::of_file(&mut judge, table.get_ref());
     let language = file.section("site").take(&keys::site::LANGUAGE);
     let config = config(&mut file);
-    Outcome { config, problems: without_repeats(judge.problems), unbuilt: judge.unbuilt, language }
+    judge.problems.retain(|problem| parsed.is_sound(&document.text, problem));
+    judge.unbuilt.retain(|problem| parsed.is_sound(&document.text, problem));
+    syntax_problems.extend(judge.problems);
+    let (problems, unbuilt) = (without_repeats(syntax_problems), without_repeats(judge.unbuilt));
+    Outcome { config, problems, unbuilt, language }
 }
 
 fn config(file: &mut Reader<'_, '_, '_>) -> Option<Config> {
@@ -98,7 +107,7 @@ fn config(file: &mut Reader<'_, '_, '_>) -> Option<Config> {
     })
 }
 
-/// Some values are read twice (the language, the listeners); what is wrong with them is said once.
+/// Some values are read twice (the language, the listeners, a model's endpoints); what is said of them is said once.
 fn without_repeats(problems: Vec<Problem>) -> Vec<Problem> {
     let mut kept: Vec<Problem> = Vec::with_capacity(problems.len());
     for problem in problems {

@@ -38,14 +38,14 @@ fn model(mut reader: Reader<'_, '_, '_>, site: Option<&Site>) -> Option<Model> {
     let name = reader.take(&keys::NAME);
     let engine = reader.take(&keys::ENGINE);
     // A wrong name or engine must not hide what else is wrong; the model itself is dropped in that case.
-    let model =
-        settings(&mut reader, name.clone().unwrap_or_default(), engine.unwrap_or(Engine::External), site);
-    let model = model.filter(|_| name.is_some() && engine.is_some())?;
-    match model.engine {
-        Engine::External => external(&mut reader, &model),
-        Engine::Vllm | Engine::LlamaCpp => supervised(&mut reader, &model),
+    let assumed = engine.unwrap_or(Engine::External);
+    let model = settings(&mut reader, name.clone().unwrap_or_default(), assumed, site);
+    match engine {
+        Some(Engine::External) => external(&mut reader),
+        Some(engine @ (Engine::Vllm | Engine::LlamaCpp)) => supervised(&mut reader, engine),
+        None => {}
     }
-    Some(model)
+    model.filter(|_| name.is_some() && engine.is_some())
 }
 
 fn settings(
@@ -146,22 +146,26 @@ fn file_name(name: &str) -> String {
     shown
 }
 
-fn external(reader: &mut Reader<'_, '_, '_>, model: &Model) {
-    for (index, endpoint) in model.endpoints.iter().enumerate() {
+/// Values are taken a second time here, so that one that is wrong does not keep the others from being judged.
+fn external(reader: &mut Reader<'_, '_, '_>) {
+    let endpoints = reader.take(&keys::ENDPOINTS).unwrap_or_default();
+    let allow_public = reader.take(&keys::ALLOW_PUBLIC).unwrap_or(true);
+    for (index, endpoint) in endpoints.iter().enumerate() {
         let EndpointAddress::Tcp { host, .. } = endpoint else { continue };
         let is_close = match host.parse::<IpAddr>() {
             Ok(address) => form::is_close(address),
             Err(_) => form::is_private_name(host),
         };
-        if !is_close && !model.allow_public {
+        if !is_close && !allow_public {
             let spot = reader.spot_of_item(&keys::ENDPOINTS, index);
             reader.judge.push(form::too_far(host).at(&spot));
         }
     }
+    let written = |text: Option<String>| text.is_some_and(|text| !text.is_empty());
     let idle = [
-        (reader.spot_of(&keys::PATH), !model.path.is_empty()),
-        (reader.spot_of(&keys::ARGS), !model.args.is_empty()),
-        (reader.spot_of(&keys::USER), !model.user.is_empty()),
+        (reader.spot_of(&keys::PATH), written(reader.take(&keys::PATH))),
+        (reader.spot_of(&keys::ARGS), reader.take(&keys::ARGS).is_some_and(|list| !list.is_empty())),
+        (reader.spot_of(&keys::USER), written(reader.take_or(&keys::USER, String::new()))),
     ];
     for (spot, asked) in idle {
         if asked {
@@ -177,34 +181,65 @@ fn external(reader: &mut Reader<'_, '_, '_>, model: &Model) {
     }
 }
 
-fn supervised(reader: &mut Reader<'_, '_, '_>, model: &Model) {
-    if model.path.is_empty() {
-        let spot = if reader.is_written(&keys::PATH) {
-            reader.spot_of(&keys::PATH)
-        } else {
-            reader.spot_of(&keys::NAME)
-        };
-        let example = match model.engine {
-            Engine::LlamaCpp => "path = \"/models/model.gguf\"",
-            Engine::Vllm | Engine::External => "path = \"Qwen/Qwen3-VL-8B-Instruct\"",
-        };
-        reader.judge.push(
-            Problem::error(
-                Code::Missing,
-                &spot,
-                text!(
-                    "Portico starts this model server and needs its `path`",
-                    "此模型服务由 Portico 启动,必须写出 `path`"
-                ),
-            )
-            .label(text!("add {example}", "请加上 {example}"))
-            .help(text!(
-                "or write engine = \"external\" if the server runs on its own",
-                "如果服务自行运行,请写 engine = \"external\""
-            )),
-        );
+fn supervised(reader: &mut Reader<'_, '_, '_>, engine: Engine) {
+    if reader.take(&keys::PATH).is_some_and(|path| path.is_empty()) {
+        needs_path(reader, engine);
     }
-    if model.endpoints.len() > 1 {
+    child_endpoints(reader);
+    if reader.take(&keys::API_KEY_FILE).flatten().is_some() {
+        let spot = reader.spot_of(&keys::API_KEY_FILE);
+        let why = text!(
+            "only external model servers have a key of their own",
+            "只有 external 模型服务才有自己的密钥"
+        );
+        no_effect(reader, &spot, why);
+    }
+    for (index, argument) in reader.take(&keys::ARGS).unwrap_or_default().iter().enumerate() {
+        if let Some(refused) = engine_args::refused(engine, argument) {
+            let spot = reader.spot_of_item(&keys::ARGS, index);
+            reader.judge.push(
+                Problem::error(
+                    Code::RefusedArgument,
+                    &spot,
+                    text!("`{argument}` is refused in `args`", "`args` 中不接受 `{argument}`"),
+                )
+                .why(refused),
+            );
+        }
+    }
+}
+
+fn needs_path(reader: &mut Reader<'_, '_, '_>, engine: Engine) {
+    let name = if reader.is_written(&keys::PATH) {
+        reader.spot_of(&keys::PATH)
+    } else {
+        reader.spot_of(&keys::NAME)
+    };
+    let spot = Spot { key: reader.spot_of(&keys::PATH).key, span: name.span };
+    let example = match engine {
+        Engine::LlamaCpp => "path = \"/models/model.gguf\"",
+        Engine::Vllm | Engine::External => "path = \"Qwen/Qwen3-VL-8B-Instruct\"",
+    };
+    reader.judge.push(
+        Problem::error(
+            Code::Missing,
+            &spot,
+            text!(
+                "Portico starts this model server and needs its `path`",
+                "此模型服务由 Portico 启动,必须写出 `path`"
+            ),
+        )
+        .label(text!("add {example}", "请加上 {example}"))
+        .help(text!(
+            "or write engine = \"external\" if the server runs on its own",
+            "如果服务自行运行,请写 engine = \"external\""
+        )),
+    );
+}
+
+fn child_endpoints(reader: &mut Reader<'_, '_, '_>) {
+    let endpoints = reader.take(&keys::ENDPOINTS).unwrap_or_default();
+    if endpoints.len() > 1 {
         let spot = reader.spot_of_item(&keys::ENDPOINTS, 1);
         reader.judge.push(
             Problem::error(
@@ -218,7 +253,7 @@ fn supervised(reader: &mut Reader<'_, '_, '_>, model: &Model) {
             .label(text!("write a [[model]] of its own for it", "请为它另写一个 [[model]]")),
         );
     }
-    for (index, endpoint) in model.endpoints.iter().enumerate() {
+    for (index, endpoint) in endpoints.iter().enumerate() {
         let EndpointAddress::Tcp { host, port } = endpoint else { continue };
         let is_loopback = host == "localhost"
             || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
@@ -238,30 +273,6 @@ fn supervised(reader: &mut Reader<'_, '_, '_>, model: &Model) {
                     "whoever reaches it goes around Portico: no identity, no limits, no record",
                     "能直接访问它的人会绕过 Portico:没有身份、限制和记录"
                 )),
-            );
-        }
-    }
-    if model.api_key_file.is_some() {
-        let spot = reader.spot_of(&keys::API_KEY_FILE);
-        no_effect(
-            reader,
-            &spot,
-            text!(
-                "only external model servers have a key of their own",
-                "只有 external 模型服务才有自己的密钥"
-            ),
-        );
-    }
-    for (index, argument) in model.args.iter().enumerate() {
-        if let Some(refused) = engine_args::refused(model.engine, argument) {
-            let spot = reader.spot_of_item(&keys::ARGS, index);
-            reader.judge.push(
-                Problem::error(
-                    Code::RefusedArgument,
-                    &spot,
-                    text!("`{argument}` is refused in `args`", "`args` 中不接受 `{argument}`"),
-                )
-                .why(refused),
             );
         }
     }

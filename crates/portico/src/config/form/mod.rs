@@ -13,7 +13,7 @@ pub(crate) use address::{listener, metrics, unix_socket};
 pub(crate) use amount::size;
 pub(crate) use endpoint::{endpoint, is_close, is_private_name, too_far};
 pub(crate) use network::network;
-pub(crate) use time::{duration, hours, show_duration};
+pub(crate) use time::{duration, hours};
 pub(crate) use url::{https_or_http, issuer, optional_issuer, origin, store_url};
 pub(crate) use word::{
     any_text, email, file, header_name, host_name, index_page, method, model_name, model_pattern,

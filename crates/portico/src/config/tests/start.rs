@@ -1,0 +1,133 @@
+//! What `run` refuses, what is only a warning, and what is not spoken about at all.
+
+use super::super::problem::Code;
+use super::*;
+
+const MODEL: &str = "[[model]]\nname = \"m\"\npath = \"p\"\n";
+
+#[test]
+fn a_protection_that_is_not_built_stops_the_start_and_only_warns_in_check() {
+    for (text, key) in [
+        ("[access]\nhtpasswd = \"/h\"", "access.htpasswd"),
+        ("[access]\nscope = \"api\"", "access.scope"),
+        ("[access]\nsession = \"1d\"", "access.session"),
+        ("[access]\nlockout = { failures = 3 }", "access.lockout.failures"),
+        ("[access]\nadmin_allow = [\"10.0.0.1\"]", "access.admin_allow"),
+        ("[listen]\nproxy_protocol = true", "listen.proxy_protocol"),
+        ("[tls]\nissuer = \"letsencrypt\"", "tls.issuer"),
+        ("[tls]\nissuer = \"local\"", "tls.issuer"),
+        ("[site]\nnames = [\"a.example\"]", "tls.issuer"),
+        ("[tls]\nmin_version = \"1.3\"", "tls.min_version"),
+        ("[tls]\nca_file = \"/c\"", "tls.ca_file"),
+        ("[tls]\ncertificate = \"/c\"", "tls.certificate"),
+        ("[tls]\neab = { kid = \"k\" }", "tls.eab.kid"),
+        ("[tls]\ndns = { provider = \"p\" }", "tls.dns.provider"),
+        ("[policy]\ndeny_keys = [\"logprobs\"]", "policy.deny_keys"),
+        ("[policy]\nmax_image_bytes = \"1MiB\"", "policy.max_image_bytes"),
+        ("[policy]\nmax_image_pixels = 1000000", "policy.max_image_pixels"),
+        ("[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"nobody\"", "model[0].user"),
+    ] {
+        let loaded = valid(text);
+        let unbuilt = unbuilt(&loaded);
+        let found: Vec<_> = unbuilt
+            .iter()
+            .map(|problem| (problem.spot.key.as_str(), problem.severity, problem.code))
+            .collect();
+        assert_eq!(found, [(key, Severity::Error, Code::NotBuiltProtection)], "{text}");
+        assert!(remarks(&loaded).iter().all(|problem| problem.severity == Severity::Warning), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_built_and_protects_nobody_is_a_warning() {
+    for (text, key) in [
+        ("[listen]\nhttps = [\"127.0.0.1:9443\"]", "listen.https"),
+        ("[listen]\nmetrics = \"127.0.0.1:9999\"", "listen.metrics"),
+        ("[timeouts]\nhandshake = \"5s\"", "timeouts.handshake"),
+        ("[access]\nrealm = \"box\"", "access.realm"),
+        ("[tls]\nhsts = \"1d\"", "tls.hsts"),
+        ("[tls]\nfallback = \"zerossl\"", "tls.fallback"),
+        ("[tls]\nchallenge = \"http-01\"", "tls.challenge"),
+        ("[cors]\norigins = [\"https://a.example\"]", "cors.origins"),
+        ("[plan.default]\nweight = 2", "plan.default.weight"),
+        ("[plan.batch]\nweight = 2\nconcurrent = 1", "plan.batch"),
+        ("[stream]\nkeep = \"1m\"", "stream.keep"),
+        ("[policy]\nendpoints = [\"chat\", \"rerank\"]", "policy.endpoints[1]"),
+        ("[policy]\nimage_urls = \"fetch\"", "policy.image_urls"),
+        ("[policy]\nallow_keys = [\"x\"]", "policy.allow_keys"),
+        ("[policy]\nmax_image_bytes = \"1GiB\"", "policy.max_image_bytes"),
+        ("[[model]]\nname = \"m\"\npath = \"p\"\nprobe_timeout = \"5s\"", "model[0].probe_timeout"),
+        ("[log]\nprompts = true", "log.prompts"),
+        ("[log]\nrotate = { keep = 3 }", "log.rotate.keep"),
+        ("[health]\ngenerate_every = \"1m\"", "health.generate_every"),
+        ("[alerts]\nrepeat = \"1h\"", "alerts.repeat"),
+        ("[[alerts.target]]\nname = \"a\"\nkind = \"slack\"\nurl_file = \"/u\"", "alerts.target[0]"),
+        ("[firewall]\nbackend = \"ufw\"", "firewall.backend"),
+        ("[store]\nkeep_usage = \"30d\"", "store.keep_usage"),
+        ("[site]\nuser = \"portico\"", "site.user"),
+    ] {
+        let found = unbuilt(&valid(text));
+        let found: Vec<_> =
+            found.iter().map(|problem| (problem.spot.key.as_str(), problem.severity)).collect();
+        assert_eq!(found, [(key, Severity::Warning)], "{text}");
+    }
+    let root = Environment { root: true, ..environment(&[]) };
+    let loaded = read_in("[site]\nuser = \"portico\"", &root).expect("valid");
+    assert_eq!(unbuilt(&loaded).first().map(|problem| problem.severity), Some(Severity::Error));
+}
+
+#[test]
+fn defaults_empty_values_and_what_is_turned_off_are_never_spoken_about() {
+    for text in [
+        "[tls]\nissuer = \"off\"\nredirect = false\nhsts = \"0s\"\ncertificate = \"\"\nkey = \"\"\neab = { kid = \"\", hmac_file = \"\" }",
+        "[site]\nnames = [\"a.example\"]\n[tls]\nissuer = \"off\"\nredirect = false",
+        "[access]\nhtpasswd = \"\"\nadmin_allow = []\nlogin_page = false\nlockout = { failures = 10, window = \"600s\", ban = \"15m\" }",
+        "[policy]\nstrip_metadata = false\ndeny_keys = []\nmax_images = 2\nmax_choices = 4\nenabled = false",
+        "[stream]\nkeep = \"0s\"\n[health]\ngenerate_every = \"0s\"\nheartbeat_url = \"\"",
+        "[listen]\nmetrics = \"127.0.0.1:9321\"\nhttps = [\"127.0.0.1:8443\"]\nproxy_protocol = false",
+        "[site]\nuser = \"\"\nemail = \"a@b.example\"",
+        "[cors]\norigins = []\n[log]\nprompts = false\n[plan.default]\nconcurrent = 4",
+        "[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"\"\nboxes = \"pixels\"\nsource = \"local\"",
+    ] {
+        let loaded = valid(text);
+        assert_eq!(unbuilt(&loaded), [], "{text}");
+        assert_eq!(remarks(&loaded), [], "{text}");
+    }
+}
+
+#[test]
+fn it_starts_only_where_nobody_from_outside_can_knock() {
+    let off = "[tls]\nissuer = \"off\"\n";
+    let local = "[listen]\nhttp = [\"127.0.0.1:8080\"]\n";
+    let any = "[access]\nsatisfy = \"any\"\nallow = [\"127.0.0.0/8\"]\n";
+    let names = "[site]\nnames = [\"a.example\"]\n";
+    for fine in [
+        String::new(),
+        local.to_owned(),
+        format!("{local}{any}"),
+        format!("{local}{any}{off}"),
+        format!("{names}{local}{any}{off}"),
+        format!("{local}trusted_proxies = [\"127.0.0.1\"]\n{any}{off}"),
+    ] {
+        let loaded = valid(&format!("{fine}{MODEL}"));
+        assert_eq!(may_start(&loaded.config), Ok(()), "{fine}");
+        assert!(unbuilt(&loaded).iter().all(|problem| problem.severity == Severity::Warning), "{fine}");
+    }
+    for (refused, key, code) in [
+        ("[listen]\nhttp = [\"0.0.0.0:8080\"]\n".to_owned(), "listen.http", Code::NotClosed),
+        (any.to_owned(), "listen.http", Code::NotClosed),
+        (format!("{names}{off}"), "listen.http", Code::NotClosed),
+        (format!("{names}{off}{local}"), "site.names", Code::NotClosed),
+        (format!("{local}[access]\nallow = [\"10.0.0.0/8\"]\n"), "access.satisfy", Code::NotClosed),
+        (format!("{local}[access]\ndeny = [\"10.0.0.0/8\"]\n"), "access.deny", Code::NotClosed),
+        (format!("{local}trusted_proxies = [\"10.0.0.1\"]\n"), "listen.trusted_proxies", Code::NotClosed),
+        (format!("{local}[access]\nhtpasswd = \"/h\"\n"), "access.htpasswd", Code::NotClosed),
+        (format!("{local}https = [\"0.0.0.0:8443\"]\n"), "listen.https", Code::NotClosed),
+        ("[listen]\nhttp = []\n".to_owned(), "listen.http", Code::NotBuilt),
+    ] {
+        let loaded = valid(&format!("{refused}{MODEL}"));
+        let problem = may_start(&loaded.config).expect_err(&refused);
+        assert_eq!((problem.spot.key.as_str(), problem.code), (key, code), "{refused}");
+        assert!(problem.help.is_some() && problem.severity == Severity::Error);
+    }
+}
