@@ -2,7 +2,19 @@
 //!
 //! Start reading at `front/mod.rs`, the request path. Rooms and who may import whom: `ARCHITECTURE.md`.
 
+mod access;
+mod admin;
+mod api;
 pub mod cli;
 mod config;
+mod front;
+mod listen;
+mod observe;
+mod queue;
 mod reason;
+mod run;
+mod supervise;
+mod sys;
 mod types;
+mod ui;
+mod upstream;

@@ -1,26 +1,220 @@
-//! Commands that talk to a running Portico over the admin socket.
+//! Commands that talk to a running Portico over its admin socket.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::Value;
 
 use super::arguments::JsonArguments;
-use super::{Context, Exit};
-use crate::types::text;
+use super::{Context, Exit, check};
+use crate::config;
+use crate::sys::http::{FetchError, Limits, Target, fetch};
+use crate::types::{Text, Tongue, text};
 
-pub(crate) fn status(context: &Context, _arguments: &JsonArguments) -> Exit {
-    not_wired(context)
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(2),
+    total: Duration::from_secs(60),
+    max_body_bytes: 4 * 1024 * 1024,
+};
+
+/// Asks the running Portico that this configuration belongs to.
+pub(super) fn ask(context: &Context, method: Method, path: &str) -> Result<(StatusCode, Value), Exit> {
+    let (socket, tongue) = match config::load(context.config.as_deref(), &context.environment) {
+        Ok(loaded) => (loaded.config.listen.admin, loaded.tongue),
+        Err(problems) => {
+            return Err(check::refuse(context, &problems.document, &problems.list, problems.tongue));
+        }
+    };
+    request(&socket, method, path).map_err(|error| {
+        say(context, tongue, &not_reached(&socket, &error));
+        Exit::No
+    })
+}
+
+fn request(socket: &std::path::Path, method: Method, path: &str) -> Result<(StatusCode, Value), FetchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime of one thread needs only file descriptors");
+    let target = Target::Unix(PathBuf::from(socket));
+    let answer = runtime.block_on(fetch(&target, method, path, &[], Bytes::new(), LIMITS));
+    answer.map(|(status, _, body)| (status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}
+
+fn not_reached(socket: &std::path::Path, error: &FetchError) -> Text {
+    let shown = socket.display();
+    match error {
+        error if error.is_refused() => text!(
+            "Portico is not running: nobody answers on {shown}. Start it with `portico run`, or name its configuration with --config.",
+            "Portico 没有运行:{shown} 无人应答。用 `portico run` 启动,或用 --config 指明它的配置文件。"
+        ),
+        FetchError::Connect { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => text!(
+            "the admin socket {shown} may not be opened by this user. Try again with sudo.",
+            "当前用户无权打开管理套接字 {shown}。请用 sudo 重试。"
+        ),
+        error => text!("the running Portico did not answer: {error}", "正在运行的 Portico 没有回答:{error}"),
+    }
+}
+
+pub(crate) fn status(context: &Context, arguments: &JsonArguments) -> Exit {
+    let (status, answer) = match ask(context, Method::GET, "/status") {
+        Ok(answer) => answer,
+        Err(exit) => return exit,
+    };
+    if status != StatusCode::OK {
+        return unexpected(context, status);
+    }
+    let ready = answer["models"].as_array().is_some_and(|models| {
+        !models.is_empty()
+            && models.iter().all(|model| matches!(model["state"].as_str(), Some("ready" | "stopped")))
+    });
+    let text = if arguments.json { format!("{answer:#}\n") } else { screen(&answer, context.tongue) };
+    match context.out.data(&text) {
+        Exit::Fine if ready => Exit::Fine,
+        Exit::Fine => Exit::No,
+        exit => exit,
+    }
+}
+
+fn screen(answer: &Value, tongue: Tongue) -> String {
+    let word = |text: Text| text.pick(tongue).to_owned();
+    let string = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let mut out = String::new();
+    let listeners: Vec<_> = answer["listeners"].as_array().into_iter().flatten().map(string).collect();
+    let version = string(&answer["version"]);
+    let pid = &answer["pid"];
+    let _ = writeln!(out, "{}", word(text!("Portico {version}, pid {pid}", "Portico {version},进程 {pid}")));
+    for (label, value) in [
+        (text!("listens on ", "监听地址  "), listeners.join(" ")),
+        (text!("mode       ", "模式      "), string(&answer["mode"])),
+        (text!("config     ", "配置      "), string(&answer["config"])),
+        (text!("connections", "连接数    "), answer["connections"].to_string()),
+    ] {
+        let _ = writeln!(out, "  {}  {value}", word(label));
+    }
+    if answer["log_lines_lost"].as_u64().unwrap_or(0) > 0 {
+        let lost = &answer["log_lines_lost"];
+        let _ = writeln!(
+            out,
+            "  {}",
+            word(text!("{lost} access log lines were lost", "丢失了 {lost} 行访问日志"))
+        );
+    }
+    if answer["last_reload"]["ok"] == Value::Bool(false) {
+        let why = string(&answer["last_reload"]["detail"]);
+        let _ = writeln!(out, "  {}", word(text!("the last reload failed: {why}", "上次重新加载失败:{why}")));
+    }
+    let _ = writeln!(out);
+    for model in answer["models"].as_array().into_iter().flatten() {
+        let (name, engine, state) =
+            (string(&model["name"]), string(&model["engine"]), string(&model["state"]));
+        let (running, waiting) = (&model["running"], &model["waiting"]);
+        let load = word(text!("{running} running, {waiting} waiting", "运行 {running},等待 {waiting}"));
+        let _ = writeln!(out, "  {name:<24} {engine:<10} {state:<8} {load}");
+        let detail = match tongue {
+            Tongue::English => &model["detail"]["en"],
+            Tongue::Chinese => &model["detail"]["zh"],
+        };
+        for line in detail.as_str().unwrap_or_default().lines() {
+            let _ = writeln!(out, "      {line}");
+        }
+    }
+    out
 }
 
 pub(crate) fn reload(context: &Context) -> Exit {
-    not_wired(context)
+    let (status, answer) = match ask(context, Method::POST, "/reload") {
+        Ok(answer) => answer,
+        Err(exit) => return exit,
+    };
+    if status == StatusCode::OK {
+        let changed = list(&answer["changed"]);
+        let text = if changed.is_empty() {
+            text!("Reloaded; nothing had changed.", "已重新加载;没有变化。")
+        } else {
+            text!("Reloaded. Changed: {changed}", "已重新加载。变化:{changed}")
+        };
+        return context.out.data(&format!("{}\n", text.pick(context.tongue)));
+    }
+    refused(context, &answer);
+    Exit::No
+}
+
+/// Why a reload would not or did not happen. Problems in the file are shown from the file itself.
+fn refused(context: &Context, answer: &Value) {
+    if let Err(problems) = config::load(context.config.as_deref(), &context.environment) {
+        check::refuse(context, &problems.document, &problems.list, problems.tongue);
+    } else {
+        let key = if context.tongue == Tongue::Chinese { "zh" } else { "en" };
+        let from_refusal = answer["refused"][key].as_str();
+        let why = from_refusal.or_else(|| answer["problems"][0]["message"].as_str()).unwrap_or_default();
+        say(context, context.tongue, &text!("{why}", "原因:{why}"));
+    }
+    let kept = text!("The running configuration was NOT changed.", "正在运行的配置没有改变。");
+    context.out.talk(&format!("{}\n", kept.pick(context.tongue)));
 }
 
 pub(crate) fn stop(context: &Context) -> Exit {
-    not_wired(context)
+    match ask(context, Method::POST, "/stop") {
+        Ok((StatusCode::ACCEPTED, _)) => {
+            let text = text!(
+                "Stopping: live answers may finish, then it ends.",
+                "正在停止:进行中的回答可以完成,然后结束。"
+            );
+            context.out.data(&format!("{}\n", text.pick(context.tongue)))
+        }
+        Ok((status, _)) => unexpected(context, status),
+        Err(exit) => exit,
+    }
 }
 
-pub(crate) fn diff(context: &Context, _arguments: &JsonArguments) -> Exit {
-    not_wired(context)
+/// Exit 1 when the running configuration differs from the file, as `diff` does.
+pub(crate) fn diff(context: &Context, arguments: &JsonArguments) -> Exit {
+    let (status, answer) = match ask(context, Method::GET, "/config/diff") {
+        Ok(answer) => answer,
+        Err(exit) => return exit,
+    };
+    if status != StatusCode::OK {
+        refused(context, &answer);
+        return Exit::Wrong;
+    }
+    let same = answer["changed"].as_array().is_none_or(Vec::is_empty);
+    let text = if arguments.json {
+        format!("{answer:#}\n")
+    } else if same {
+        format!("{}\n", text!("No difference.", "没有差别。").pick(context.tongue))
+    } else {
+        let changed = list(&answer["changed"]);
+        let restart = list(&answer["needs_restart"]);
+        let mut text = format!("{}\n", text!("changed: {changed}", "变化:{changed}").pick(context.tongue));
+        if !restart.is_empty() {
+            let note = text!("needs a restart: {restart}", "需要重启:{restart}");
+            text.push_str(note.pick(context.tongue));
+            text.push('\n');
+        }
+        text
+    };
+    match context.out.data(&text) {
+        Exit::Fine if same => Exit::Fine,
+        Exit::Fine => Exit::No,
+        exit => exit,
+    }
 }
 
-fn not_wired(context: &Context) -> Exit {
-    context.out.talk(text!("error: not wired yet\n", "错误:尚未接通\n").pick(context.tongue));
+fn list(value: &Value) -> String {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn unexpected(context: &Context, status: StatusCode) -> Exit {
+    let why = text!("the running Portico answered {status}", "正在运行的 Portico 回答了 {status}");
+    say(context, context.tongue, &why);
     Exit::No
+}
+
+pub(super) fn say(context: &Context, tongue: Tongue, why: &Text) {
+    let label = text!("error", "错误");
+    context.out.talk(&format!("{}: {}\n", label.pick(tongue), why.pick(tongue)));
 }

@@ -57,6 +57,7 @@ pub(crate) struct ModelArguments {
 pub(crate) enum ModelCommand {
     List(JsonArguments),
     Install(NameArguments),
+    Advise(JsonArguments),
     Start(NameArguments),
     Stop(NameArguments),
     Restart(NameArguments),

@@ -49,3 +49,9 @@ pub(crate) fn refuse(context: &Context, document: &Document, problems: &[Problem
     context.out.talk(&render.all(document, problems));
     Exit::Wrong
 }
+
+/// What another command says about a configuration that it goes on with.
+pub(crate) fn remark(context: &Context, document: &Document, problems: &[Problem], tongue: Tongue) {
+    let render = Render { tongue, colour: context.out.talk_colour };
+    context.out.talk(&render.all(document, problems));
+}

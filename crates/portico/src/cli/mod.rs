@@ -78,7 +78,7 @@ fn dispatch(context: &Context, command: Command) -> Exit {
         Command::Status(arguments) => admin::status(context, &arguments),
         Command::Reload => admin::reload(context),
         Command::Stop => admin::stop(context),
-        Command::Model(arguments) => model::model(context, &arguments.command),
+        Command::Model(arguments) => model::model(context, arguments.command),
         Command::Config(arguments) => match arguments.command {
             ConfigCommand::Diff(arguments) => admin::diff(context, &arguments),
             ConfigCommand::Schema => config::schema(context),

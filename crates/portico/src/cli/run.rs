@@ -1,9 +1,12 @@
 //! `portico run`
 
+use std::net::SocketAddr;
+
 use super::arguments::RunArguments;
 use super::{Context, Exit, check};
-use crate::config::{self, Problem, Severity};
-use crate::types::text;
+use crate::config::{self, Config, Mode};
+use crate::run::{self, Announce, StartError};
+use crate::types::{Text, Tongue, text};
 
 pub(crate) fn run(context: &Context, arguments: &RunArguments) -> Exit {
     let RunArguments {} = arguments;
@@ -11,12 +14,91 @@ pub(crate) fn run(context: &Context, arguments: &RunArguments) -> Exit {
         Ok(loaded) => loaded,
         Err(problems) => return check::refuse(context, &problems.document, &problems.list, problems.tongue),
     };
-    let mut said: Vec<Problem> = loaded.warnings.clone();
-    said.extend(config::unbuilt(&loaded));
-    said.extend(config::may_start(&loaded.config).err().map(|problem| *problem));
-    if said.iter().any(|problem| problem.severity == Severity::Error) {
-        return check::refuse(context, &loaded.document, &said, loaded.tongue);
+    let tongue = loaded.tongue;
+    let remarks = config::remarks(&loaded);
+    let document = loaded.document.clone();
+    let mut announced = false;
+    let outcome = run::serve(loaded, context.environment.clone(), &mut |announce| {
+        announced = true;
+        if !remarks.is_empty() {
+            check::remark(context, &document, &remarks, tongue);
+        }
+        context.out.data(&greeting(&announce, tongue));
+    });
+    match outcome {
+        Ok(()) => Exit::Fine,
+        Err(StartError::Config(problems)) => {
+            check::refuse(context, &problems.document, &problems.list, problems.tongue)
+        }
+        Err(StartError::Other(why)) => {
+            let label = text!("error", "错误");
+            context.out.talk(&format!("{}: {}\n", label.pick(tongue), why.pick(tongue)));
+            Exit::Wrong
+        }
     }
-    context.out.talk(text!("error: `run` is not wired yet\n", "错误:`run` 尚未接通\n").pick(context.tongue));
-    Exit::No
+}
+
+/// Where it is, who may come in, and a line to try it with.
+fn greeting(announce: &Announce<'_>, tongue: Tongue) -> String {
+    let Announce { listeners, config } = announce;
+    let Some(address) = listeners.first() else { return String::new() };
+    let authority = authority(config, *address);
+    let who = match config.mode() {
+        Mode::Local => text!(
+            "local mode: only programs and browsers on this machine, nobody is asked to log in",
+            "本地模式:仅限本机的程序和浏览器,无需登录"
+        ),
+        Mode::Networks | Mode::Closed => text!(
+            "only the networks in access.allow may come in, nobody is asked to log in",
+            "仅允许 access.allow 中的网段访问,无需登录"
+        ),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let head = text!("Portico {version} is serving", "Portico {version} 已开始服务");
+    let page = text!("page", "页面");
+    let api = text!("API ", "接口");
+    let access = text!("who ", "权限");
+    let trial = text!("try it:", "试一试:");
+    format!(
+        "{}\n\n  {}  http://{authority}/\n  {}  http://{authority}/v1\n  {}  {}\n\n{}\n{}\n\n",
+        head.pick(tongue),
+        page.pick(tongue),
+        api.pick(tongue),
+        access.pick(tongue),
+        who.pick(tongue),
+        trial.pick(tongue),
+        trial_command(config, *address, &authority, tongue),
+    )
+}
+
+/// The name and port that a client on this machine uses.
+fn authority(config: &Config, address: SocketAddr) -> String {
+    match config.site.names.first() {
+        Some(name) => format!("{}:{}", name.host, address.port()),
+        None => match address.ip() {
+            ip if ip.is_unspecified() => format!("localhost:{}", address.port()),
+            _ => address.to_string(),
+        },
+    }
+}
+
+fn trial_command(config: &Config, address: SocketAddr, authority: &str, tongue: Tongue) -> String {
+    // The name need not resolve to this machine yet.
+    let resolve = match config.site.names.first() {
+        Some(name) => format!(" --resolve {}:{}:{}", name.host, address.port(), address.ip()),
+        None => String::new(),
+    };
+    let Some(model) = config.models.iter().map(|model| &model.name).find(|name| !name.is_empty()) else {
+        return format!("curl -sS{resolve} http://{authority}/v1/models");
+    };
+    let hello: Text = text!("Say hello in one short sentence.", "用一句话打个招呼。");
+    let body = serde_json::json!({
+        "model": model,
+        "messages": [{"role": "user", "content": hello.pick(tongue)}],
+        "max_tokens": 40,
+    });
+    let body = body.to_string().replace('\'', "'\\''");
+    format!(
+        "curl -sS{resolve} http://{authority}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
+    )
 }

@@ -37,6 +37,10 @@ const COMMANDS: &[(&str, Text)] = &[
         "model install",
         Text::fixed("Fetch a model; an interrupted download goes on where it was", "下载模型;中断后可继续"),
     ),
+    (
+        "model advise",
+        Text::fixed("Say which model and flags suit this machine's GPU", "说明适合本机 GPU 的模型和参数"),
+    ),
     ("model start", Text::fixed("Start a model server", "启动模型服务")),
     ("model stop", Text::fixed("Stop a model server until it is started again", "停止模型服务,直到再次启动")),
     ("model restart", Text::fixed("Stop a model server and start it again", "重新启动模型服务")),

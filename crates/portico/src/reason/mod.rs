@@ -99,6 +99,8 @@ reasons! {
         "The model server did not accept the request." "模型服务没有接受该请求。";
     BodyTimeout 408 Timeout "body_timeout"
         "The request body did not arrive in time." "请求体未能及时到达。";
+    HeadersTimeout 408 Timeout "headers_timeout"
+        "The request's headers did not arrive in time." "请求头未能及时到达。";
     BodyTooLarge 413 InvalidRequest "body_too_large"
         "The request body is larger than allowed." "请求体超过允许的大小。";
     TargetTooLong 414 InvalidRequest "target_too_long"

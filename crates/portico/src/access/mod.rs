@@ -1,0 +1,7 @@
+//! Who may come in. For now: networks. Identity joins here, behind the same decision.
+
+mod address;
+mod networks;
+
+pub(crate) use address::{client_address, forwarded_chain, is_loopback_authority};
+pub(crate) use networks::Rules;

@@ -1,0 +1,202 @@
+//! What the admin socket answers.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /status` | the state of everything, as JSON |
+//! | `GET /models` | the models and their processes |
+//! | `POST /models/NAME/start`, `stop`, `restart` | 202 and the model; 404; 409 for a model that Portico does not run |
+//! | `POST /reload` | 200 with the changed keys; 409 with what is wrong |
+//! | `GET /config/diff` | what a reload would change |
+//! | `POST /stop` | 202, and the process drains |
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use crate::config::{Engine, Mode, Problems, render};
+use crate::run::{Control, Live, ReloadOutcome};
+use crate::supervise::Command;
+use crate::types::{Text, Tongue};
+
+pub(super) async fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    let (status, body) = match (request.method(), path) {
+        (&Method::GET, "/status") => (StatusCode::OK, status(control).await),
+        (&Method::GET, "/models") => (StatusCode::OK, models(control).await),
+        (&Method::POST, "/reload") => reload(control).await,
+        (&Method::GET, "/config/diff") => compare(control),
+        (&Method::POST, "/stop") => {
+            control.stop();
+            (StatusCode::ACCEPTED, json!({"stopping": true}))
+        }
+        (&Method::POST, path) => match path.strip_prefix("/models/").and_then(|rest| rest.rsplit_once('/')) {
+            Some((name, command)) => model(control, name, command).await,
+            None => unknown(),
+        },
+        _ => unknown(),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn unknown() -> (StatusCode, Value) {
+    (StatusCode::NOT_FOUND, json!({"error": "there is no such operation"}))
+}
+
+async fn status(control: &Control) -> Value {
+    let snapshot = control.door.snapshot.load_full();
+    let mode = match snapshot.mode {
+        Mode::Local => "local",
+        Mode::Networks => "networks",
+        Mode::Closed => "closed",
+    };
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "since": seconds(control.started),
+        "mode": mode,
+        "listeners": control.listeners.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "connections": control.connections.total(),
+        "models": models(control).await,
+        "log_lines_lost": control.lost_log_lines(),
+        "config": control.source.as_ref().map(|path| path.display().to_string()),
+        "reloads": control.reload_count(),
+        "last_reload": control.last_reload().map(|last| {
+            let (ok, detail) = match &last.outcome {
+                ReloadOutcome::Done { .. } => (true, None),
+                ReloadOutcome::Wrong(problems) => (false, problems.list.first().map(|p| p.message.en.to_string())),
+                ReloadOutcome::Refused(why) => (false, Some(why.en.to_string())),
+            };
+            json!({"at": seconds(last.at), "ok": ok, "detail": detail})
+        }),
+    })
+}
+
+async fn models(control: &Control) -> Value {
+    control.models().await.iter().map(describe).collect()
+}
+
+fn describe(live: &Live) -> Value {
+    let served = &live.served;
+    let config = &served.config;
+    let process = live.supervised.as_ref().map(|supervised| supervised.status().borrow().clone());
+    let names = served.names();
+    let name = if config.name.is_empty() {
+        names.first().map(ToString::to_string)
+    } else {
+        Some(config.name.clone())
+    };
+    let endpoints: Vec<_> = served
+        .endpoints
+        .all()
+        .iter()
+        .map(|endpoint| {
+            json!({
+                "address": endpoint.address.to_string(),
+                "up": endpoint.is_up(),
+                "in_flight": endpoint.in_flight(),
+            })
+        })
+        .collect();
+    json!({
+        "name": name,
+        "aliases": config.aliases,
+        "engine": match config.engine {
+            Engine::Vllm => "vllm",
+            Engine::LlamaCpp => "llama.cpp",
+            Engine::External => "external",
+        },
+        "state": served.state().word(),
+        "detail": served.detail().map(|text| both(&text)),
+        "running": served.line.running(),
+        "waiting": served.line.waiting(),
+        "pid": process.as_ref().and_then(|process| process.pid),
+        "restarts": process.as_ref().map(|process| process.restarts),
+        "since": process.as_ref().map(|process| seconds(process.since)),
+        "endpoints": endpoints,
+        "log": process.map(|_| config.log.display().to_string()),
+    })
+}
+
+async fn model(control: &Control, name: &str, command: &str) -> (StatusCode, Value) {
+    let command = match command {
+        "start" => Command::Start,
+        "stop" => Command::Stop,
+        "restart" => Command::Restart,
+        _ => return unknown(),
+    };
+    let name = decoded(name);
+    let models = control.models().await;
+    let Some(live) = models.iter().find(|live| live.served.names().iter().any(|known| **known == *name))
+    else {
+        return (StatusCode::NOT_FOUND, json!({"error": format!("there is no model named {name}")}));
+    };
+    match &live.supervised {
+        Some(supervised) => {
+            supervised.command(command).await;
+            (StatusCode::ACCEPTED, describe(live))
+        }
+        None => {
+            let error = format!("{name} is an external model: Portico does not run its process");
+            (StatusCode::CONFLICT, json!({"error": error}))
+        }
+    }
+}
+
+async fn reload(control: &Control) -> (StatusCode, Value) {
+    match control.reload().await {
+        ReloadOutcome::Done { changed } => (StatusCode::OK, json!({"reloaded": true, "changed": changed})),
+        ReloadOutcome::Wrong(problems) => (StatusCode::CONFLICT, wrong(&problems)),
+        ReloadOutcome::Refused(why) => {
+            (StatusCode::CONFLICT, json!({"reloaded": false, "refused": both(&why)}))
+        }
+    }
+}
+
+fn compare(control: &Control) -> (StatusCode, Value) {
+    match control.compare() {
+        Ok(diff) => (StatusCode::OK, json!({"changed": diff.changed, "needs_restart": diff.needs_restart})),
+        Err(problems) => (StatusCode::CONFLICT, wrong(&problems)),
+    }
+}
+
+fn wrong(problems: &Problems) -> Value {
+    let json = render::json(&problems.document, &problems.list, Tongue::English);
+    json!({"reloaded": false, "problems": serde_json::from_str::<Value>(&json).unwrap_or(Value::Null)})
+}
+
+fn both(text: &Text) -> Value {
+    json!({"en": text.en, "zh": text.zh})
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// A path segment with its percent-encoding undone; model names may hold slashes.
+fn decoded(segment: &str) -> String {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,173 @@
+//! Whole answers of the model server: the good ones with the name put back, the bad ones in Portico's own words.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::scan::top_level;
+use super::{Usage, json};
+use crate::reason::{Reason, Refusal};
+use crate::types::text;
+
+/// A JSON answer as the client gets it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
+    pub(crate) usage: Option<Usage>,
+}
+
+/// Reads a complete JSON answer. It is `None` when it is not a JSON object: half an answer is no answer.
+pub(crate) fn read(body: Bytes, asked: &str) -> Option<Answer> {
+    if !body.starts_with(b"{") || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+        return None;
+    }
+    let usage = top_level(&body, "usage").and_then(|span| serde_json::from_slice(&body[span]).ok());
+    let asked = serde_json::to_vec(asked).ok()?;
+    let body = match top_level(&body, "model") {
+        Some(span) if body[span.clone()] != asked => {
+            Bytes::from([&body[..span.start], &asked, &body[span.end..]].concat())
+        }
+        _ => body,
+    };
+    Some(Answer { body, usage })
+}
+
+/// What the client is told when the model server refuses or fails. Its own sentence is passed on only for a request
+/// that it did not accept, and only if nothing in it looks like an address, a path or a piece of a program.
+pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
+    let said = message(body);
+    let private =
+        format!("the model server answered {status}: {}", said.as_deref().unwrap_or("(no message)"));
+    let lower = said.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let reason = match status.as_u16() {
+        _ if lower.contains("image input is not supported") || lower.contains("not a multimodal model") => {
+            Reason::ImagesNotSupported
+        }
+        400 | 413 | 422
+            if lower.contains("context") && (lower.contains("exceed") || lower.contains("maximum")) =>
+        {
+            Reason::ContextExceeded
+        }
+        413 => Reason::BodyTooLarge,
+        400 | 415 | 422 => Reason::UpstreamRejected,
+        429 | 503 => Reason::UpstreamBusy,
+        504 => Reason::UpstreamTimeout,
+        _ => Reason::UpstreamFailed,
+    };
+    let refusal = Refusal::new(reason).because(private);
+    match said {
+        Some(said) if reason.status().is_client_error() && is_harmless(&said) => {
+            let general = reason.text();
+            let (en, zh) = (general.en.trim_end_matches('.'), general.zh.trim_end_matches('。'));
+            refusal.saying(text!("{en}: {said}", "{zh}:{said}"))
+        }
+        _ => refusal,
+    }
+}
+
+/// The sentence in an error of OpenAI's shape, or in FastAPI's.
+fn message(body: &[u8]) -> Option<String> {
+    let document = json::parse(body, 16).ok()?;
+    let json::Json::Object(object) = document else { return None };
+    let text = |value: &json::Json<'_>| match value {
+        json::Json::String(text) => {
+            Some(text.chars().filter(|c| !c.is_control()).take(500).collect::<String>())
+        }
+        _ => None,
+    };
+    match object.find("error") {
+        Some(json::Json::Object(error)) => error.find("message").and_then(text),
+        Some(value) => text(value),
+        None => object.find("message").or_else(|| object.find("detail")).and_then(text),
+    }
+}
+
+/// No slash or backslash (paths, URLs), no `0x` (addresses in memory), no dotted or colon-separated numbers
+/// (network addresses and ports), no names of exceptions.
+fn is_harmless(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let between_digits = |separator: u8| {
+        bytes.windows(3).any(|w| w[0].is_ascii_digit() && w[1] == separator && w[2].is_ascii_digit())
+    };
+    let colon_before_digit = bytes.windows(2).any(|w| w[0] == b':' && w[1].is_ascii_digit());
+    let lower = text.to_ascii_lowercase();
+    !text.contains(['/', '\\', '@'])
+        && !lower.contains("0x")
+        && !between_digits(b'.')
+        && !colon_before_digit
+        && !["traceback", "localhost", "errno", "exception", ".py", "file \""]
+            .iter()
+            .any(|word| lower.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Tongue;
+
+    #[test]
+    fn a_whole_answer_gets_its_name_back_and_its_usage_read() {
+        let body = r#"{"id":"x","model":"up","choices":[{"message":{"content":"model"}}],"usage":{"prompt_tokens":4,"completion_tokens":2}}"#;
+        let answer = read(Bytes::from(body), "gpt-4o").unwrap();
+        assert_eq!(answer.body, body.replace("\"up\"", "\"gpt-4o\""));
+        assert_eq!(answer.usage, Some(Usage { prompt_tokens: 4, completion_tokens: 2 }));
+        assert_eq!(read(Bytes::from(body), "up").unwrap().body, body);
+        for broken in ["", "nope", "[1]", &body[..body.len() - 1], "{\"a\":1}x"] {
+            assert!(read(Bytes::copy_from_slice(broken.as_bytes()), "up").is_none(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn errors_are_told_in_our_words_and_never_leak() {
+        for (status, body, reason, shown) in [
+            (
+                400,
+                r#"{"error":{"message":"temperature must be positive"}}"#,
+                Reason::UpstreamRejected,
+                "positive",
+            ),
+            (422, r#"{"detail":"bad role"}"#, Reason::UpstreamRejected, "bad role"),
+            (
+                400,
+                r#"{"error":{"message":"request (2000 tokens) exceeds the available context size (1024 tokens)"}}"#,
+                Reason::ContextExceeded,
+                "1024",
+            ),
+            (
+                500,
+                r#"{"error":{"message":"image input is not supported - hint: mmproj"}}"#,
+                Reason::ImagesNotSupported,
+                "take images",
+            ),
+            (503, r#"{"error":{"message":"engine is currently busy"}}"#, Reason::UpstreamBusy, "busy"),
+            (
+                500,
+                r#"{"error":{"message":"Connect call failed ('127.0.0.1', 9)"}}"#,
+                Reason::UpstreamFailed,
+                "usable",
+            ),
+            (404, "<html>", Reason::UpstreamFailed, "usable"),
+            (302, "", Reason::UpstreamFailed, "usable"),
+        ] {
+            let refusal = refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+            assert_eq!(refusal.reason, reason, "{status} {body}");
+            assert!(refusal.message(Tongue::English).contains(shown), "{}", refusal.message(Tongue::English));
+        }
+        for leak in [
+            "Connect call failed 127.0.0.1",
+            "cannot open /models/secret.gguf",
+            "C:\\models",
+            "object at 0x7f3a",
+            "host:8080 refused",
+            "FileNotFoundError: [Errno 2]",
+        ] {
+            let body = serde_json::json!({"error": {"message": leak}}).to_string();
+            let refusal = refusal(StatusCode::BAD_REQUEST, body.as_bytes());
+            assert_eq!(
+                refusal.message(Tongue::English),
+                "The model server did not accept the request.",
+                "{leak}"
+            );
+            assert!(refusal.private.contains(leak));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The OpenAI surface: what may be asked, how a body is read and judged, and how answers are read on their way out.
+//!
+//! A body is parsed once, strictly; what is sent to the model server is written anew from what was judged, never
+//! the client's bytes as they came. Everything here is pure but [`body::collect`], which reads the network.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod call;
+pub(crate) mod events;
+mod json;
+mod rope;
+mod scan;
+
+pub(crate) use call::{Call, CallFacts};
+pub(crate) use events::EventFilter;
+pub(crate) use rope::Rope;
+
+use crate::config::Endpoint;
+
+/// One operation of the API, as an exact method and path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    ListModels,
+    RetrieveModel,
+    Chat,
+    Completions,
+    Embeddings,
+}
+
+impl Operation {
+    /// The operation behind a method and a raw path. Nothing is decoded or tidied up before the comparison: a path
+    /// in any other spelling does not exist.
+    pub(crate) fn find(method: &http::Method, path: &str, endpoints: &[Endpoint]) -> Option<Self> {
+        let (operation, endpoint) = match (method.as_str(), path) {
+            ("GET", "/v1/models") => (Operation::ListModels, Endpoint::Models),
+            ("GET", path) if path.strip_prefix("/v1/models/").is_some_and(|id| !id.is_empty()) => {
+                (Operation::RetrieveModel, Endpoint::Models)
+            }
+            ("POST", "/v1/chat/completions") => (Operation::Chat, Endpoint::Chat),
+            ("POST", "/v1/completions") => (Operation::Completions, Endpoint::Completions),
+            ("POST", "/v1/embeddings") => (Operation::Embeddings, Endpoint::Embeddings),
+            _ => return None,
+        };
+        endpoints.contains(&endpoint).then_some(operation)
+    }
+
+    /// The path as the model server gets it.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Operation::ListModels | Operation::RetrieveModel => "/v1/models",
+            Operation::Chat => "/v1/chat/completions",
+            Operation::Completions => "/v1/completions",
+            Operation::Embeddings => "/v1/embeddings",
+        }
+    }
+}
+
+/// Tokens as the model server counted them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+pub(crate) struct Usage {
+    #[serde(default)]
+    pub(crate) prompt_tokens: u64,
+    #[serde(default)]
+    pub(crate) completion_tokens: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn only_exact_methods_and_paths_exist() {
+        let all = [Endpoint::Models, Endpoint::Chat, Endpoint::Completions, Endpoint::Embeddings];
+        for (method, path, wanted) in [
+            (Method::GET, "/v1/models", Some(Operation::ListModels)),
+            (Method::GET, "/v1/models/qwen", Some(Operation::RetrieveModel)),
+            (Method::GET, "/v1/models/", None),
+            (Method::POST, "/v1/chat/completions", Some(Operation::Chat)),
+            (Method::GET, "/v1/chat/completions", None),
+            (Method::POST, "/v1/chat/completions/", None),
+            (Method::POST, "/v1//chat/completions", None),
+            (Method::POST, "/v1/chat/completions/batch", None),
+            (Method::POST, "/v1/%63hat/completions", None),
+            (Method::POST, "/V1/chat/completions", None),
+            (Method::POST, "/v1/load_lora_adapter", None),
+            (Method::POST, "/invocations", None),
+            (Method::HEAD, "/v1/models", None),
+        ] {
+            assert_eq!(Operation::find(&method, path, &all), wanted, "{method} {path}");
+        }
+        assert_eq!(Operation::find(&Method::POST, "/v1/embeddings", &[Endpoint::Chat]), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! One call from admission to the first byte of its answer.
+//!
+//! A permit is taken, the call is sent; where a supervised model turns out to be gone although it counted as ready,
+//! nothing was sent, so the call waits in the line again. A stream that still waits after `queue.keepalive` is
+//! begun towards the client, so that nothing in between gives up; until then a refusal is still a status.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+
+use super::models::Served;
+use super::respond::Context;
+use super::snapshot::Snapshot;
+use super::stream::StreamBody;
+use super::{Answer, Connection};
+use crate::api::body::BudgetGuard;
+use crate::api::{Call, EventFilter, Usage, answer};
+use crate::observe::{Record, UpstreamTimes};
+use crate::queue::{Admission, Permit};
+use crate::reason::{Reason, Refusal};
+use crate::sys::clock::Instant;
+use crate::upstream::{self, ExchangeError, Outbound, SendFailure, Sent};
+
+/// A whole answer may be so large: embeddings of many inputs are megabytes.
+const LARGEST_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// An error of the model server is read so far.
+const LARGEST_ERROR_BYTES: usize = 64 * 1024;
+
+/// The place in the line that a call had when it began to wait; 0 when it did not.
+pub(super) type Position = usize;
+
+/// A whole answer, ready to be written.
+pub(super) struct Whole {
+    pub(super) body: Bytes,
+    pub(super) position: Position,
+}
+
+/// A call on its way. Everything it needs is its own, so that it can go on inside a response body.
+pub(super) struct Job {
+    snapshot: Arc<Snapshot>,
+    served: Arc<Served>,
+    call: Call,
+    headers: HeaderMap,
+    budget: BudgetGuard,
+}
+
+/// What is told about a job while it runs.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// In the line, not yet with the model server.
+    pub(super) waiting: Cell<bool>,
+    pub(super) position: Cell<Position>,
+    pub(super) queued: Cell<Duration>,
+    pub(super) times: Cell<UpstreamTimes>,
+}
+
+/// The head of a good answer, its body still to come.
+pub(super) struct Running {
+    pub(super) sent: Sent,
+    pub(super) permit: Permit,
+    pub(super) budget: BudgetGuard,
+}
+
+impl Job {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        served: Arc<Served>,
+        call: Call,
+        headers: HeaderMap,
+        budget: BudgetGuard,
+    ) -> Self {
+        Self { snapshot, served, call, headers, budget }
+    }
+
+    pub(super) async fn run(
+        self,
+        record: &mut Record,
+        context: &Context,
+        connection: &Rc<dyn Connection>,
+    ) -> Result<Answer, Refusal> {
+        let progress = Rc::new(Progress::default());
+        let facts = self.call.facts.clone();
+        let keepalive = self.snapshot.config.queue.keepalive;
+        let begun = Instant::now();
+        let mut start = Box::pin(self.start(progress.clone()));
+        if facts.stream {
+            let waited = tokio::time::timeout(keepalive, &mut start).await;
+            if waited.is_err() && progress.waiting.get() {
+                let filter = EventFilter::new(facts.model, facts.wants_usage);
+                let stream = StreamBody::waiting(
+                    start,
+                    filter,
+                    progress.clone(),
+                    keepalive,
+                    context.tongue,
+                    connection,
+                );
+                record.queue = begun.elapsed();
+                return Ok(Answer::Stream(Box::new(stream), progress.position.get()));
+            }
+            let running = match waited {
+                Ok(running) => running,
+                Err(_) => start.await,
+            };
+            progress.note(record);
+            let running = running?;
+            if is_event_stream(&running.sent) {
+                let filter = EventFilter::new(facts.model, facts.wants_usage);
+                let stream = StreamBody::running(running, filter, context.tongue, connection);
+                return Ok(Answer::Stream(Box::new(stream), progress.position.get()));
+            }
+            return whole(running, &facts.model, &progress, record).await.map(Answer::Whole);
+        }
+        let running = start.await;
+        progress.note(record);
+        whole(running?, &facts.model, &progress, record).await.map(Answer::Whole)
+    }
+
+    /// Waits for a permit and sends, until an answer begins. `queue.max_wait` bounds all waiting together.
+    async fn start(self, progress: Rc<Progress>) -> Result<Running, Refusal> {
+        let deadline = Instant::now() + self.snapshot.config.queue.max_wait;
+        loop {
+            let permit = self.admit(deadline, &progress).await?;
+            let outbound = Outbound {
+                method: Method::POST,
+                path: self.call.operation.path(),
+                headers: self.headers.clone(),
+                body: self.call.body(&self.served.upstream_name(&self.call.facts.model)),
+                timeouts: &self.snapshot.config.timeouts,
+            };
+            match upstream::send(&self.served.endpoints, outbound).await {
+                Ok(sent) => {
+                    progress.times.set(UpstreamTimes {
+                        connect: Some(sent.connect),
+                        header: Some(sent.header),
+                        response: None,
+                    });
+                    return accept(Running { sent, permit, budget: self.budget }).await;
+                }
+                // Nothing was sent, and somebody is bringing the model back: wait for it again.
+                Err(SendFailure::Unreachable(_))
+                    if self.served.is_supervised() && Instant::now() < deadline =>
+                {
+                    drop(permit);
+                    self.served.suspect();
+                }
+                Err(failure) => return Err(refusal(&failure)),
+            }
+        }
+    }
+
+    async fn admit(&self, deadline: Instant, progress: &Progress) -> Result<Permit, Refusal> {
+        let ticket = match self.served.line.enter()? {
+            Admission::Now(permit) => return Ok(permit),
+            Admission::Wait(ticket) => ticket,
+        };
+        let entered = Instant::now();
+        if progress.position.get() == 0 {
+            progress.position.set(ticket.position());
+        }
+        progress.waiting.set(true);
+        let answer = tokio::time::timeout_at(deadline, ticket).await;
+        progress.waiting.set(false);
+        progress.queued.set(progress.queued.get() + entered.elapsed());
+        match answer {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Refusal::new(Reason::QueueTimeout).because(self.why_not_ready())),
+        }
+    }
+
+    fn why_not_ready(&self) -> String {
+        let detail = self.served.detail().map(|detail| detail.en.to_string());
+        format!("the model is {}: {}", self.served.state().word(), detail.as_deref().unwrap_or("no detail"))
+    }
+}
+
+impl Progress {
+    pub(super) fn note(&self, record: &mut Record) {
+        record.queue = self.queued.get();
+        record.upstream = self.times.get();
+    }
+}
+
+/// A head that is not a success becomes a refusal in Portico's words.
+async fn accept(running: Running) -> Result<Running, Refusal> {
+    let status = running.sent.head.status;
+    if status.is_success() {
+        return Ok(running);
+    }
+    match running.sent.exchange.collect(LARGEST_ERROR_BYTES).await {
+        Ok(body) => Err(answer::refusal(status, &body)),
+        Err(error) => Err(Refusal::new(Reason::UpstreamFailed).because(format!("{status}, then: {error}"))),
+    }
+}
+
+fn is_event_stream(sent: &Sent) -> bool {
+    let kind = sent.head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// Reads a whole answer before a byte of it leaves: half an answer is then a status and not a torn body.
+async fn whole(
+    running: Running,
+    asked: &str,
+    progress: &Progress,
+    record: &mut Record,
+) -> Result<Whole, Refusal> {
+    let Running { sent, permit: _permit, budget: _budget } = running;
+    let began = Instant::now();
+    let body = sent.exchange.collect(LARGEST_ANSWER_BYTES).await.map_err(|error| exchange_refusal(&error))?;
+    record.upstream.response = Some(sent.header + began.elapsed());
+    let Some(answer) = answer::read(body, asked) else {
+        return Err(Refusal::new(Reason::UpstreamFailed).because("the answer is not a JSON object"));
+    };
+    note_usage(record, answer.usage);
+    Ok(Whole { body: answer.body, position: progress.position.get() })
+}
+
+pub(super) fn note_usage(record: &mut Record, usage: Option<Usage>) {
+    if let Some(Usage { prompt_tokens, completion_tokens }) = usage {
+        record.tokens_in = Some(prompt_tokens);
+        record.tokens_out = Some(completion_tokens);
+    }
+}
+
+pub(super) fn exchange_refusal(error: &ExchangeError) -> Refusal {
+    let reason = match error {
+        ExchangeError::TimedOut => Reason::UpstreamTimeout,
+        ExchangeError::Broken(_) | ExchangeError::TooLarge => Reason::UpstreamFailed,
+    };
+    Refusal::new(reason).because(error.to_string())
+}
+
+fn refusal(failure: &SendFailure) -> Refusal {
+    let reason = match failure {
+        SendFailure::Unreachable(_) => Reason::ModelUnavailable,
+        SendFailure::Broken(_) => Reason::UpstreamFailed,
+        SendFailure::TimedOut(_) => Reason::UpstreamTimeout,
+    };
+    Refusal::new(reason).because(failure.to_string())
+}

@@ -1,0 +1,182 @@
+//! **The request path. Start reading here.**
+//!
+//! A request comes from `listen` (accept → TLS → connection) and goes down this page:
+//!
+//! ```text
+//! handle ─ normalize ─ route ─ admit ─┬─ health, ready        answered here
+//!                                     ├─ page                 ui
+//!                                     └─ api: read and judge the call
+//!                                          └─ generate: queue::Permit ─ upstream::send ─ answer
+//! ```
+//!
+//! Values pass between stages as types. What a request holds (its record, its place or permit, its share of the body
+//! budget, its connection to the model server) are guards that ride on the future first and on the response body
+//! after: however the request ends, also by the client leaving, each is given back exactly once, by `Drop`.
+
+mod admit;
+mod body;
+mod generate;
+mod headers;
+mod models;
+mod normalize;
+mod respond;
+mod route;
+mod snapshot;
+mod stream;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use self::respond::Context;
+use self::route::Route;
+use crate::api::{self, Call, Operation};
+use crate::observe::Record;
+use crate::reason::Refusal;
+use crate::sys::random;
+
+pub(crate) use self::body::{Body, BodyError};
+pub(crate) use self::models::{Registry, Served};
+pub(crate) use self::snapshot::{Door, Snapshot};
+
+/// What the request path must know of the connection that a request came over.
+pub(crate) trait Connection {
+    fn peer(&self) -> IpAddr;
+    fn is_tls(&self) -> bool;
+    /// Live answers are to be cut now, with a last word to the client.
+    fn is_cut(&self) -> bool;
+    /// How often everything written so far has reached the socket; wakes `waker` at the next time.
+    fn flushes(&self, waker: &std::task::Waker) -> u64;
+}
+
+/// Answers one request. Dropped (the client left), it gives back everything it holds and its record says so.
+pub(crate) async fn handle(
+    door: &Door,
+    connection: Rc<dyn Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let snapshot = door.snapshot.load_full();
+    let (parts, mut incoming) = request.into_parts();
+    let client = crate::access::client_address(
+        connection.peer(),
+        &parts.headers,
+        &snapshot.config.listen.trusted_proxies,
+    );
+    let context = Context::new(&parts, random::request_id());
+    let mut record = Record::open(context.id, client, &parts);
+    let visit = Visit {
+        door,
+        snapshot: &snapshot,
+        parts: &parts,
+        client,
+        connection: &connection,
+        context: &context,
+    };
+    match visit.answer(&mut incoming, &mut record).await {
+        Ok(answer) => respond::answer(answer, record, &context),
+        Err(refusal) => {
+            let drained = respond::drain(&parts, &mut incoming).await;
+            respond::refusal(refusal, drained, record, &context)
+        }
+    }
+}
+
+/// One request, as the stages see it.
+struct Visit<'a> {
+    door: &'a Door,
+    snapshot: &'a Arc<Snapshot>,
+    parts: &'a http::request::Parts,
+    client: IpAddr,
+    connection: &'a Rc<dyn Connection>,
+    context: &'a Context,
+}
+
+/// What a stage found to answer with.
+enum Answer {
+    /// Small and made here.
+    Local(Response<bytes::Bytes>),
+    Page(Response<crate::ui::Body>),
+    /// A whole answer of the model.
+    Whole(generate::Whole),
+    /// A stream, running or still waiting for its turn.
+    Stream(Box<stream::StreamBody>, generate::Position),
+}
+
+impl Visit<'_> {
+    async fn answer(&self, incoming: &mut Incoming, record: &mut Record) -> Result<Answer, Refusal> {
+        let target = normalize::check(self.parts, &self.snapshot.config.limits)?;
+        match route::find(&self.parts.method, target.path, &self.snapshot.config.policy.endpoints) {
+            Route::Health => respond::health(&self.parts.method).map(Answer::Local),
+            Route::Ready => {
+                let known = admit::check(self, &target).is_ok();
+                Ok(Answer::Local(respond::ready(self.snapshot, self.door, known)))
+            }
+            Route::Page => {
+                admit::check(self, &target)?;
+                let request = crate::ui::PageRequest {
+                    method: &self.parts.method,
+                    path: target.path,
+                    headers: &self.parts.headers,
+                };
+                self.snapshot.site.answer(&request).await.map(Answer::Page)
+            }
+            Route::Api(operation) => {
+                admit::check(self, &target)?;
+                self.api(operation, target.path, incoming, record).await
+            }
+            Route::UnknownApi => {
+                admit::check(self, &target)?;
+                Err(crate::reason::Reason::NotFound.into())
+            }
+        }
+    }
+
+    async fn api(
+        &self,
+        operation: Operation,
+        path: &str,
+        incoming: &mut Incoming,
+        record: &mut Record,
+    ) -> Result<Answer, Refusal> {
+        match operation {
+            Operation::ListModels => Ok(Answer::Local(respond::models(self.snapshot))),
+            Operation::RetrieveModel => respond::model(self.snapshot, path).map(Answer::Local),
+            Operation::Chat | Operation::Completions | Operation::Embeddings => {
+                let (call, budget) = self.read(operation, incoming, record).await?;
+                let served = self.snapshot.models.find(&call.facts.model)?;
+                served.check(&call.facts)?;
+                let headers = headers::forwarded(self, served);
+                let job = generate::Job::new(self.snapshot.clone(), served.clone(), call, headers, budget);
+                job.run(record, self.context, self.connection).await
+            }
+        }
+    }
+
+    /// Reads the body within its limits and judges it.
+    async fn read(
+        &self,
+        operation: Operation,
+        incoming: &mut Incoming,
+        record: &mut Record,
+    ) -> Result<(Call, api::body::BudgetGuard), Refusal> {
+        let config = &self.snapshot.config;
+        let bounds = api::body::Bounds {
+            body_bytes: config.limits.body_bytes,
+            total_bytes: config.limits.body_total_bytes,
+            idle: config.timeouts.request_body_idle,
+        };
+        api::body::check_headers(&self.parts.headers, bounds)?;
+        let (body, budget) =
+            api::body::collect(incoming, &self.parts.headers, &self.door.budget, bounds).await?;
+        record.bytes_in = body.len() as u64;
+        let rules = api::call::Rules { limits: &config.limits, policy: &config.policy };
+        let call = Call::judge(operation, &body, rules)?;
+        record.model = Some(call.facts.model.as_ref().into());
+        record.stream = call.facts.stream;
+        record.images = call.facts.images;
+        Ok((call, budget))
+    }
+}

@@ -1,0 +1,275 @@
+//! Responses: heads, the few answers that are made here, and refusals in the shape their reader expects.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER,
+};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, Version};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde::Serialize;
+
+use super::Answer;
+use super::body::Body;
+use super::headers::X_REQUEST_ID;
+use super::models::Served;
+use super::snapshot::{Door, Snapshot};
+use crate::config::Modality;
+use crate::observe::Record;
+use crate::reason::{Reason, Refusal, Shape};
+use crate::types::{ModelState, Tongue};
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const X_PORTICO_QUEUE_POSITION: HeaderName = HeaderName::from_static("x-portico-queue-position");
+
+/// A locally answered request whose body is not longer than this is read to its end, so that its connection can
+/// be used again; any other is closed.
+const DRAIN_BYTES: usize = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// How this request wants to be spoken to.
+pub(super) struct Context {
+    pub(super) id: [u8; 32],
+    pub(super) tongue: Tongue,
+    shape: Shape,
+    headless: bool,
+    version: Version,
+}
+
+impl Context {
+    pub(super) fn new(parts: &Parts, id: [u8; 32]) -> Self {
+        let language = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let path = parts.uri.path();
+        let shape = match path {
+            "/v1/messages" => Shape::Anthropic,
+            path if super::route::is_api(path) => Shape::OpenAi,
+            _ => Shape::Plain,
+        };
+        Self {
+            id,
+            tongue: language.map_or(Tongue::English, Tongue::from_accept_language),
+            shape,
+            headless: parts.method == Method::HEAD,
+            version: parts.version,
+        }
+    }
+
+    pub(super) fn id_text(&self) -> &str {
+        std::str::from_utf8(&self.id).unwrap_or_default()
+    }
+
+    fn id_header(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+pub(super) fn answer(answer: Answer, mut record: Record, context: &Context) -> Response<Body> {
+    let mut response = match answer {
+        Answer::Local(response) => {
+            let (head, bytes) = response.into_parts();
+            record.set_status(head.status.as_u16());
+            Response::from_parts(head, Body::bytes(bytes, record, Reason::Completed, context.headless))
+        }
+        Answer::Page(response) => {
+            let (head, page) = response.into_parts();
+            record.set_status(head.status.as_u16());
+            let headless = context.headless || head.status == StatusCode::NOT_MODIFIED;
+            return Response::from_parts(head, Body::page(page, record, headless));
+        }
+        Answer::Whole(whole) => {
+            record.set_status(200);
+            record.first_byte_out();
+            let mut response = Response::new(Body::bytes(whole.body, record, Reason::Completed, false));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            queued(&mut response, whole.position);
+            response
+        }
+        Answer::Stream(stream, position) => {
+            record.set_status(200);
+            let mut response = Response::new(Body::stream(stream, record));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+            queued(&mut response, position);
+            response
+        }
+    };
+    response.headers_mut().insert(X_REQUEST_ID, context.id_header());
+    response
+}
+
+fn queued(response: &mut Response<Body>, position: usize) {
+    if position > 0 {
+        response.headers_mut().insert(X_PORTICO_QUEUE_POSITION, HeaderValue::from(position));
+    }
+}
+
+/// Reads what is left of a refused request's body, a little. False: the connection has to be closed.
+pub(super) async fn drain(parts: &Parts, incoming: &mut Incoming) -> bool {
+    if http_body::Body::is_end_stream(incoming) {
+        return true;
+    }
+    // Asking for the rest of a body that the client holds back would make it send all of it.
+    if parts.version >= Version::HTTP_2 || parts.headers.contains_key(EXPECT) {
+        return false;
+    }
+    let announced = http_body::Body::size_hint(incoming).lower();
+    let read = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(frame) = incoming.frame().await {
+            let Ok(frame) = frame else { return false };
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return false,
+            }
+        }
+        true
+    };
+    announced <= DRAIN_BYTES as u64 && tokio::time::timeout(DRAIN_TIME, read).await.unwrap_or(false)
+}
+
+pub(super) fn refusal(
+    refusal: Refusal,
+    drained: bool,
+    mut record: Record,
+    context: &Context,
+) -> Response<Body> {
+    let (bytes, content_type) = refusal.body(context.shape, context.tongue);
+    let reason = refusal.reason;
+    record.set_status(reason.status().as_u16());
+    if !refusal.private.is_empty() {
+        record.private = Some(refusal.private.as_ref().into());
+    }
+    let mut response = Response::new(Body::bytes(bytes, record, reason, context.headless));
+    *response.status_mut() = reason.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(X_REQUEST_ID, context.id_header());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(after) = refusal.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+    }
+    if reason == Reason::MethodNotAllowed {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    let unframed = matches!(
+        reason,
+        Reason::MalformedRequest
+            | Reason::BodyTooLarge
+            | Reason::BodyTimeout
+            | Reason::TargetTooLong
+            | Reason::HeadersTooLarge
+    );
+    if (unframed || !drained) && context.version < Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+pub(super) fn health(method: &Method) -> Result<Response<Bytes>, Refusal> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(Reason::MethodNotAllowed.into());
+    }
+    Ok(plain(Bytes::from_static(b"OK"), "text/plain"))
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Ready means that every model that should run does, and that no stop is under way.
+pub(super) fn ready(snapshot: &Snapshot, door: &Door, known: bool) -> Response<Bytes> {
+    let states: Vec<_> = snapshot.models.all().iter().map(|served| served.state()).collect();
+    let wanted = states.iter().filter(|state| **state != ModelState::Stopped).count();
+    let serving = states.iter().filter(|state| **state == ModelState::Ready).count();
+    let draining = door.draining.load(std::sync::atomic::Ordering::Relaxed);
+    let ready = serving > 0 && serving == wanted && !draining;
+    let models = known.then(|| {
+        let all = snapshot.models.all().iter();
+        all.flat_map(|served| {
+            served.names().into_iter().map(|name| (name.to_string(), served.state().word().into()))
+        })
+        .collect()
+    });
+    let mut response = json(&Ready { ready, models });
+    if !ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[derive(Serialize)]
+struct ModelList<'a> {
+    object: &'static str,
+    data: Vec<ModelEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct ModelEntry<'a> {
+    id: std::sync::Arc<str>,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+    modalities: Vec<&'static str>,
+    max_model_len: Option<u32>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alias_of: Option<&'a str>,
+}
+
+pub(super) fn models(snapshot: &Snapshot) -> Response<Bytes> {
+    let data = snapshot.models.all().iter().flat_map(entries).collect();
+    json(&ModelList { object: "list", data })
+}
+
+/// `GET /v1/models/{id}`; an id with a slash may come encoded, as clients send it, or plain.
+pub(super) fn model(snapshot: &Snapshot, path: &str) -> Result<Response<Bytes>, Refusal> {
+    let id = path.strip_prefix("/v1/models/").unwrap_or_default().replace("%2F", "/").replace("%2f", "/");
+    let served = snapshot.models.find(&id)?;
+    match entries(served).find(|entry| *entry.id == *id) {
+        Some(entry) => Ok(json(&entry)),
+        None => Err(Refusal::new(Reason::ModelNotFound).param("model")),
+    }
+}
+
+fn entries(served: &std::sync::Arc<Served>) -> impl Iterator<Item = ModelEntry<'_>> {
+    let main = served.config.name.as_str();
+    served.names().into_iter().map(move |id| ModelEntry {
+        alias_of: (!main.is_empty() && *id != *main).then_some(main),
+        id,
+        object: "model",
+        created: 0,
+        owned_by: "portico",
+        modalities: served.modalities().into_iter().map(modality).collect(),
+        max_model_len: served.context_tokens(),
+        state: served.state().word(),
+    })
+}
+
+const fn modality(modality: Modality) -> &'static str {
+    match modality {
+        Modality::Text => "text",
+        Modality::Image => "image",
+    }
+}
+
+fn json(value: &impl Serialize) -> Response<Bytes> {
+    plain(
+        Bytes::from(serde_json::to_vec(value).expect("strings and numbers always serialise")),
+        "application/json",
+    )
+}
+
+fn plain(body: Bytes, content_type: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,88 @@
+//! Which of the few things a path is. Pure.
+
+use http::Method;
+
+use crate::api::Operation;
+use crate::config::Endpoint;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Health,
+    Ready,
+    Api(Operation),
+    /// Under `/v1/`, in whatever spelling, and not one of the operations.
+    UnknownApi,
+    Page,
+}
+
+pub(crate) fn find(method: &Method, path: &str, endpoints: &[Endpoint]) -> Route {
+    match path {
+        "/health" => Route::Health,
+        "/health/ready" => Route::Ready,
+        _ => match Operation::find(method, path, endpoints) {
+            Some(operation) => Route::Api(operation),
+            None if is_api(path) => Route::UnknownApi,
+            None => Route::Page,
+        },
+    }
+}
+
+/// Whether some reader, after decoding, folding case, slashes and dots, could take this path for one under `/v1`.
+/// Only decides which kind of 404 it is; no such path ever reaches a model server.
+pub(crate) fn is_api(path: &str) -> bool {
+    if path.starts_with("/v1/") || path == "/v1" {
+        return true;
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let value = match byte {
+            b'%' => {
+                let mut digits = bytes.clone();
+                match (digits.next().and_then(hex), digits.next().and_then(hex)) {
+                    (Some(high), Some(low)) => {
+                        bytes = digits;
+                        high * 16 + low
+                    }
+                    _ => byte,
+                }
+            }
+            _ => byte,
+        };
+        decoded.push(if value == b'\\' { b'/' } else { value.to_ascii_lowercase() });
+    }
+    let first = decoded
+        .split(|byte| *byte == b'/')
+        .find(|segment| !segment.is_empty() && *segment != b"." && *segment != b"..");
+    first == Some(b"v1")
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_the_api_is_the_api() {
+        for path in [
+            "/v1",
+            "/v1/",
+            "/v1/x",
+            "/V1/x",
+            "/%76%31/x",
+            "//v1/x",
+            "/./v1/x",
+            "/../v1/x",
+            "/\\v1/x",
+            "/%2fv1%2fx",
+        ] {
+            assert_eq!(find(&Method::POST, path, &[Endpoint::Chat]), Route::UnknownApi, "{path}");
+        }
+        for path in ["/", "/v1x", "/v2/x", "/chat.html", "/assets/v1/x", "/%zz"] {
+            assert_eq!(find(&Method::GET, path, &[Endpoint::Chat]), Route::Page, "{path}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What all requests share: one immutable snapshot, swapped as a whole by a reload, and a few counters.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+
+use super::models::Registry;
+use crate::access::Rules;
+use crate::api::body::BodyBudget;
+use crate::config::{Config, Mode};
+use crate::ui::Site;
+
+/// Everything that follows from one configuration. A request keeps the one it began with.
+pub(crate) struct Snapshot {
+    pub(crate) config: Arc<Config>,
+    pub(crate) mode: Mode,
+    pub(crate) access: Rules,
+    pub(crate) models: Registry,
+    pub(crate) site: Arc<Site>,
+}
+
+/// What outlives reloads.
+pub(crate) struct Door {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) budget: Arc<BodyBudget>,
+    /// No new work is wanted: `/health/ready` says so, and connections close after their answer.
+    pub(crate) draining: AtomicBool,
+}

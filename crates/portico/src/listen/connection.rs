@@ -1,0 +1,309 @@
+//! One connection from its first byte to its last.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::Phase;
+use super::io::Watched;
+use super::live::{ConnectionGuard, LiveGuard};
+use super::state::{Expired, InFlight, State};
+use crate::front::{self, Body, BodyError, Connection as _, Door};
+use crate::observe::Record;
+use crate::reason::Reason;
+use crate::sys::clock::Instant;
+
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a client that is being refused may still send before the connection is closed on it: it could not read the
+/// refusal if its own sending met a closed socket first.
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(2);
+/// HTTP/2: so much of a request body may be under way on one stream, and on all streams of a connection.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+const MAX_STREAMS: u32 = 100;
+
+/// What a connection holds of the process; given back at its end.
+pub(super) struct Shared {
+    pub(super) door: Arc<Door>,
+    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) _live: LiveGuard,
+    pub(super) _guard: ConnectionGuard,
+}
+
+/// Serves until the connection ends. Dropped, it closes the socket and every request on it ends as "client left".
+pub(super) async fn serve(mut stream: TcpStream, peer: IpAddr, shared: Shared) {
+    let _ = stream.set_nodelay(true);
+    let snapshot = shared.door.snapshot.load_full();
+    let state = State::new(peer, &snapshot.config.timeouts);
+    let Some(prefix) = read_prefix(&mut stream, &snapshot.config.timeouts.request_headers).await else {
+        return;
+    };
+    drop(snapshot);
+    if prefix.starts_with(PREFACE) {
+        state.is_http2();
+        http2(Watched::new(stream, prefix, state.clone()), &state, shared).await;
+    } else {
+        http1(Watched::new(stream, prefix, state.clone()), &state, shared).await;
+    }
+}
+
+/// Enough bytes to tell the two protocols apart; `None` when none come.
+async fn read_prefix(stream: &mut TcpStream, deadline: &Duration) -> Option<Bytes> {
+    let mut prefix = BytesMut::with_capacity(4096);
+    let read = async {
+        loop {
+            let read = stream.read_buf(&mut prefix).await.ok()?;
+            let undecided = prefix.len() < PREFACE.len() && PREFACE.starts_with(&prefix);
+            if read == 0 || !undecided {
+                return Some(());
+            }
+        }
+    };
+    tokio::time::timeout(*deadline, read).await.ok()??;
+    (!prefix.is_empty()).then(|| prefix.freeze())
+}
+
+async fn http1(io: Watched, state: &Rc<State>, shared: Shared) {
+    let max_headers = shared.door.snapshot.load().config.limits.header_count as usize * 2;
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Deadlines between requests are ours (`State`): hyper's own one runs through idle time as well.
+        .header_read_timeout(None)
+        .max_headers(max_headers)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(io), service_fn(service(state, &shared.door)));
+    let mut watch = pin!(Watch::new(state, shared.phase.clone()));
+    let result = std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
+                return Poll::Ready(Some(result));
+            }
+            match std::task::ready!(watch.as_mut().poll_next(cx)) {
+                Next::Close => Pin::new(&mut connection).graceful_shutdown(),
+                Next::Cut => {}
+                Next::Drop => return Poll::Ready(None),
+            }
+        }
+    })
+    .await;
+    match result {
+        Some(result) => {
+            if let Err(error) = &result {
+                record_failure(error, state);
+            }
+            let stream = connection.into_parts().io.into_inner().into_stream();
+            linger(stream).await;
+        }
+        None if state.is_mid_head() => Record::malformed(state.peer(), Reason::HeadersTimeout),
+        None => {}
+    }
+}
+
+async fn http2(io: Watched, state: &Rc<State>, shared: Shared) {
+    let max_header_list = shared.door.snapshot.load().config.limits.header_bytes.saturating_mul(2);
+    let mut connection = pin!(
+        http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(max_header_list)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .serve_connection(TokioIo::new(io), service_fn(service(state, &shared.door)))
+    );
+    let mut watch = pin!(Watch::new(state, shared.phase.clone()));
+    std::future::poll_fn(|cx| {
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            match std::task::ready!(watch.as_mut().poll_next(cx)) {
+                Next::Close => connection.as_mut().graceful_shutdown(),
+                Next::Cut => {}
+                Next::Drop => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}
+
+type Served = Pin<Box<dyn Future<Output = Result<Response<Tracked>, Infallible>>>>;
+
+/// hyper's service: the request path, with the request counted on its connection until its body has ended.
+fn service(state: &Rc<State>, door: &Arc<Door>) -> impl Fn(Request<Incoming>) -> Served + use<> {
+    let (state, door) = (state.clone(), door.clone());
+    move |request| {
+        let guard = state.begin();
+        let (state, door) = (state.clone(), door.clone());
+        Box::pin(async move {
+            let peer = state.peer();
+            let answer = Caught(Box::pin(async move { front::handle(&door, state, request).await }));
+            let response = answer.await.unwrap_or_else(|()| {
+                // The record went with the panic as "client left"; the reason is in the error log.
+                tracing::error!(%peer, "a request ended in a panic; only it is lost");
+                let mut response = Response::new(Body::unrecorded(Bytes::new()));
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            });
+            Ok(response.map(|body| Tracked { body, _guard: guard }))
+        })
+    }
+}
+
+/// A panic in a request ends that request and nothing else.
+struct Caught<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, ()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(())),
+        }
+    }
+}
+
+/// A response body that keeps its connection counted as busy.
+struct Tracked {
+    body: Body,
+    _guard: InFlight,
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What a connection's task has to do besides serving.
+enum Next {
+    /// Finish what is under way, take nothing new.
+    Close,
+    /// Live answers have been told to end; poll once more.
+    Cut,
+    /// Nothing more can be expected of the client.
+    Drop,
+}
+
+/// The deadlines and the phase, as one thing to poll.
+struct Watch<'a> {
+    state: &'a Rc<State>,
+    timer: Pin<Box<tokio::time::Sleep>>,
+    phase: Pin<Box<dyn Future<Output = Phase>>>,
+    receiver: watch::Receiver<Phase>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(state: &'a Rc<State>, receiver: watch::Receiver<Phase>) -> Self {
+        let first = state.deadline().min(Instant::now() + state.shortest_limit());
+        let timer = Box::pin(tokio::time::sleep_until(first));
+        Self { state, timer, phase: Box::pin(beyond(receiver.clone(), Phase::Serving)), receiver }
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Poll::Ready(phase) = self.phase.as_mut().poll(cx) {
+            self.phase = Box::pin(beyond(self.receiver.clone(), phase));
+            if phase == Phase::Cut {
+                self.state.cut();
+                return Poll::Ready(Next::Cut);
+            }
+            return Poll::Ready(Next::Close);
+        }
+        loop {
+            // Moved only when it fires: progress then costs nothing.
+            std::task::ready!(self.timer.as_mut().poll(cx));
+            match self.state.expired(Instant::now()) {
+                Some(Expired::Idle) => {
+                    self.timer.as_mut().reset(Instant::now() + LINGER_TIME);
+                    return Poll::Ready(Next::Close);
+                }
+                Some(Expired::Headers | Expired::Stalled) => return Poll::Ready(Next::Drop),
+                None => {
+                    let next = self.state.deadline().min(Instant::now() + self.state.shortest_limit());
+                    self.timer.as_mut().reset(next);
+                }
+            }
+        }
+    }
+}
+
+/// Resolves to the first phase after `known`; never, when whoever sets it is gone.
+async fn beyond(mut receiver: watch::Receiver<Phase>, known: Phase) -> Phase {
+    match receiver.wait_for(|phase| *phase > known).await {
+        Ok(phase) => *phase,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// A connection that broke before its bytes became a request leaves a record all the same.
+fn record_failure(error: &hyper::Error, state: &State) {
+    if error.is_parse_too_large() {
+        Record::malformed(state.peer(), Reason::HeadersTooLarge);
+    } else if error.is_parse() {
+        Record::malformed(state.peer(), Reason::MalformedRequest);
+    }
+}
+
+/// Closes our side, then takes in a little of what is still coming, so that the last answer can be read.
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut scratch = BytesMut::with_capacity(16 * 1024);
+    let mut left = LINGER_BYTES;
+    let rest = async {
+        while let Ok(read @ 1..) = stream.read_buf(&mut scratch).await {
+            scratch.clear();
+            match left.checked_sub(read) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER_TIME, rest).await;
+}
+
+/// Streams of one HTTP/2 connection stay on its thread.
+#[derive(Clone, Copy)]
+struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

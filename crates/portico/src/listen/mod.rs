@@ -1,0 +1,24 @@
+//! From a listening socket to a request: bind, accept, one task per connection, its deadlines and its end.
+//!
+//! Runs on the data threads. Decides nothing about requests; that is `front`'s.
+
+mod accept;
+mod bind;
+mod connection;
+mod io;
+mod live;
+mod state;
+
+pub(crate) use accept::accept;
+pub(crate) use bind::{BindError, bind};
+pub(crate) use live::{ConnectionLimits, Connections, LiveThread};
+
+/// What all data threads are told when the process is to end. Only ever goes forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// No new connections, no new requests on old ones; live answers may finish.
+    Draining,
+    /// Live answers are cut with a last word.
+    Cut,
+}

@@ -1,0 +1,151 @@
+//! The record of one request. It is a guard: whoever holds it when the request ends, by whatever way, writes it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::reason::Reason;
+use crate::sys::clock::{self, Instant};
+
+/// Everything that the log formats need to know about one request.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) started: Instant,
+    /// Wall clock at the end, since the Unix epoch.
+    pub(crate) time: Duration,
+    pub(crate) id: [u8; 32],
+    pub(crate) remote: IpAddr,
+    pub(crate) method: http::Method,
+    /// Path and, only for the recipe's format, whether there was a query. Never the query itself.
+    pub(crate) path: String,
+    pub(crate) version: http::Version,
+    pub(crate) status: u16,
+    pub(crate) reason: Reason,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) model: Option<Box<str>>,
+    pub(crate) stream: bool,
+    pub(crate) queue: Duration,
+    /// From the arrival of the head to the first byte of the model's answer leaving.
+    pub(crate) ttft: Option<Duration>,
+    pub(crate) seconds: Duration,
+    pub(crate) tokens_in: Option<u64>,
+    pub(crate) tokens_out: Option<u64>,
+    pub(crate) images: u32,
+    pub(crate) user_agent: Option<Box<str>>,
+    pub(crate) referer: Option<Box<str>>,
+    pub(crate) upstream: UpstreamTimes,
+    /// What only the operator may read: which rule, which address, which error.
+    pub(crate) private: Option<Box<str>>,
+}
+
+/// Nginx's three upstream times, in its meaning.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct UpstreamTimes {
+    pub(crate) connect: Option<Duration>,
+    pub(crate) header: Option<Duration>,
+    pub(crate) response: Option<Duration>,
+}
+
+/// Owns the outcome until the request has ended. Dropped without [`Record::end`], it says that the client left,
+/// because the only way to lose a request is that its future or its body is thrown away by the connection.
+#[derive(Debug)]
+pub(crate) struct Record {
+    outcome: Option<Box<Outcome>>,
+}
+
+impl Record {
+    pub(crate) fn open(id: [u8; 32], remote: IpAddr, request: &http::request::Parts) -> Self {
+        let text = |name: http::HeaderName| {
+            let value = request.headers.get(name)?.as_bytes();
+            Some(String::from_utf8_lossy(&value[..value.len().min(512)]).into_owned().into_boxed_str())
+        };
+        Self {
+            outcome: Some(Box::new(Outcome {
+                started: Instant::now(),
+                time: Duration::ZERO,
+                id,
+                remote,
+                method: request.method.clone(),
+                path: request.uri.path().to_owned(),
+                version: request.version,
+                status: 0,
+                reason: Reason::ClientLeft,
+                bytes_in: 0,
+                bytes_out: 0,
+                model: None,
+                stream: false,
+                queue: Duration::ZERO,
+                ttft: None,
+                seconds: Duration::ZERO,
+                tokens_in: None,
+                tokens_out: None,
+                images: 0,
+                user_agent: text(http::header::USER_AGENT),
+                referer: text(http::header::REFERER),
+                upstream: UpstreamTimes::default(),
+                private: None,
+            })),
+        }
+    }
+
+    /// A record for bytes that never became a request.
+    pub(crate) fn malformed(remote: IpAddr, reason: Reason) {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.uri = http::Uri::from_static("/");
+        let mut record = Self::open(crate::sys::random::request_id(), remote, &parts);
+        record.path.clear();
+        record.set_status(reason.status().as_u16());
+        record.end(reason);
+    }
+
+    pub(crate) fn set_status(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    pub(crate) fn first_byte_out(&mut self) {
+        if self.ttft.is_none() {
+            self.ttft = Some(self.started.elapsed());
+        }
+    }
+
+    /// The request has ended for this reason; the record is written now.
+    pub(crate) fn end(mut self, reason: Reason) {
+        self.reason = reason;
+        self.write();
+    }
+
+    fn write(&mut self) {
+        if let Some(mut outcome) = self.outcome.take() {
+            outcome.time = clock::unix_now();
+            outcome.seconds = outcome.started.elapsed();
+            if matches!(outcome.reason, Reason::ClientLeft | Reason::ClientStalled) && outcome.status == 0 {
+                outcome.status = outcome.reason.status().as_u16();
+            }
+            super::log::write(&outcome);
+        }
+    }
+}
+
+impl std::ops::Deref for Record {
+    type Target = Outcome;
+
+    fn deref(&self) -> &Outcome {
+        self.outcome
+            .as_deref()
+            .expect("the outcome leaves only in `write`, which consumes or drops the record")
+    }
+}
+
+impl std::ops::DerefMut for Record {
+    fn deref_mut(&mut self) -> &mut Outcome {
+        self.outcome
+            .as_deref_mut()
+            .expect("the outcome leaves only in `write`, which consumes or drops the record")
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.write();
+    }
+}

@@ -1,0 +1,133 @@
+//! Parse → check → build → swap, or keep the old one and say why.
+//!
+//! Everything that can fail comes before anything is changed. Requests that are under way end under the
+//! configuration they began with; their connections and streams are not touched.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::control::{Control, ReloadOutcome};
+use super::models::{self, Plan};
+use crate::access::Rules;
+use crate::config::{self, Config, Problems};
+use crate::front::Snapshot;
+use crate::observe::AccessLog;
+use crate::types::{Text, text};
+use crate::ui::Site;
+
+pub(super) async fn reload(control: &Control) -> ReloadOutcome {
+    let loaded = match config::load(control.source.as_deref(), &control.environment) {
+        Ok(loaded) => loaded,
+        Err(problems) => return ReloadOutcome::Wrong(problems),
+    };
+    if let Err(problems) = startable(&loaded) {
+        return ReloadOutcome::Wrong(Box::new(problems));
+    }
+    let mut current = control.models.lock().await;
+    let old = control.door.snapshot.load_full();
+    let new = Arc::new(loaded.config);
+    let diff = config::diff::diff(&old.config, &new);
+    if !diff.needs_restart.is_empty() {
+        let keys = diff.needs_restart.join(", ");
+        return ReloadOutcome::Refused(text!(
+            "{keys} can't change while Portico runs. Nothing was changed; restart it to use the new file.",
+            "{keys} 无法在运行中更改。没有任何改动;请重启以使用新文件。"
+        ));
+    }
+    let built = match build(&new, &old) {
+        Ok(built) => built,
+        Err(why) => return ReloadOutcome::Refused(why),
+    };
+    let plan = match Plan::new(&new, &current) {
+        Ok(plan) => plan,
+        Err(error) => return ReloadOutcome::Refused(error.text()),
+    };
+    if let Err(error) = control.error_log.change(&new.log) {
+        return ReloadOutcome::Refused(text!(
+            "the error log can't be opened: {error}",
+            "无法打开错误日志:{error}"
+        ));
+    }
+    if let Some(log) = built.access_log {
+        control.change_access_log(log);
+    }
+    *current = plan.carry_out(&new).await;
+    control.door.snapshot.store(Arc::new(Snapshot {
+        mode: new.mode(),
+        access: Rules::new(&new),
+        models: models::registry(&current),
+        site: built.site,
+        config: new,
+    }));
+    ReloadOutcome::Done { changed: diff.changed }
+}
+
+/// What a configuration is refused for at a start and at a reload alike.
+pub(super) fn startable(loaded: &config::Loaded) -> Result<(), Problems> {
+    let mut list: Vec<_> =
+        config::unbuilt(loaded).into_iter().filter(|p| p.severity == config::Severity::Error).collect();
+    if let Err(problem) = config::may_start(&loaded.config) {
+        list.push(*problem);
+    }
+    if list.is_empty() {
+        return Ok(());
+    }
+    Err(Problems { document: loaded.document.clone(), list, tongue: loaded.tongue })
+}
+
+struct Built {
+    site: Arc<Site>,
+    /// `None`: as before.
+    access_log: Option<AccessLog>,
+}
+
+fn build(new: &Config, old: &Snapshot) -> Result<Built, Text> {
+    let site = if new.site.root == old.config.site.root && new.site.index == old.config.site.index {
+        old.site.clone()
+    } else {
+        Arc::new(Site::open(&new.site).map_err(|error| error.text())?)
+    };
+    let same_log = new.log.access == old.config.log.access && new.log.format == old.config.log.format;
+    let access_log =
+        if same_log {
+            None
+        } else {
+            let started = AccessLog::start(&new.log.access, new.log.format);
+            Some(started.map_err(|error| {
+                text!("the access log can't be opened: {error}", "无法打开访问日志:{error}")
+            })?)
+        };
+    Ok(Built { site, access_log })
+}
+
+/// Reloads when the file has changed and has then been left alone for a moment, so that a half-written one is
+/// not read. Looks once a second: that also sees renames and folders swapped by links, on every file system.
+pub(super) async fn watch_file(control: Arc<Control>) {
+    let Some(path) = control.source.clone() else { return };
+    let mut known = stamp(&path);
+    let mut pending = None;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = stamp(&path);
+        if now == known {
+            pending = None;
+        } else if pending == Some(now) {
+            known = now;
+            pending = None;
+            // An editor that has moved the file away for a moment is not a wish for the defaults.
+            if now.is_some() {
+                control.reload().await;
+            }
+        } else {
+            pending = Some(now);
+        }
+    }
+}
+
+/// What tells two versions of a file apart.
+fn stamp(path: &Path) -> Option<(SystemTime, u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}

@@ -1,0 +1,204 @@
+//! From a checked configuration to a serving process, and to its end.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex as SyncMutex};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, Notify, watch};
+
+use super::control::Control;
+use super::models::{self, Plan};
+use super::signals::{Signals, Wish};
+use super::tracing_log::ErrorLog;
+use super::{data, lock, reload};
+use crate::access::Rules;
+use crate::admin;
+use crate::config::{Engine, Environment, Loaded, Problems};
+use crate::front::{Door, Snapshot};
+use crate::listen::{self, Connections, Phase};
+use crate::observe::AccessLog;
+use crate::types::{Text, text};
+use crate::ui::Site;
+
+/// Why there was no start. Each says what to do.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// Problems with places in the file.
+    Config(Box<Problems>),
+    Other(Text),
+}
+
+/// Told once everything listens.
+pub(crate) struct Announce<'a> {
+    pub(crate) listeners: &'a [std::net::SocketAddr],
+    pub(crate) config: &'a crate::config::Config,
+}
+
+/// Serves until it is told to stop. Returns when every connection, log line and model process is done with.
+pub(crate) fn serve(
+    loaded: Loaded,
+    environment: Environment,
+    announce: &mut dyn FnMut(Announce<'_>),
+) -> Result<(), StartError> {
+    reload::startable(&loaded).map_err(|problems| StartError::Config(Box::new(problems)))?;
+    let other = StartError::Other;
+    let source = loaded.source().cloned();
+    let config = Arc::new(loaded.config);
+    let error_log =
+        ErrorLog::install(&config.log, environment.colour(environment.terminal)).map_err(|error| {
+            other(text!("the error log can't be opened: {error}", "无法打开错误日志:{error}"))
+        })?;
+    let _lock = prepare_data_dir(&config)?;
+    let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let listeners = listen::bind(&config.listen.http, threads).map_err(|error| other(error.text()))?;
+    let access_log = AccessLog::start(&config.log.access, config.log.format).map_err(|error| {
+        other(text!(
+            "the access log can't be opened: {error}. Correct log.access or the permissions of its folder.",
+            "无法打开访问日志:{error}。请更正 log.access 或其目录的权限。"
+        ))
+    })?;
+    let plan = Plan::new(&config, &[]).map_err(|error| other(error.text()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|error| other(text!("threads can't be started: {error}", "无法启动线程:{error}")))?;
+    runtime.block_on(async {
+        let admin = admin::bind(&config.listen.admin).map_err(StartError::Other)?;
+        let signals = Signals::install().map_err(|error| {
+            StartError::Other(text!("signals can't be caught: {error}", "无法接收信号:{error}"))
+        })?;
+        let models = plan.carry_out(&config).await;
+        let addresses: Vec<_> = listeners
+            .first()
+            .into_iter()
+            .flatten()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
+        let (phase, receiver) = watch::channel(Phase::Serving);
+        let control = Arc::new(Control {
+            door: Arc::new(Door {
+                snapshot: ArcSwap::from_pointee(Snapshot {
+                    mode: config.mode(),
+                    access: Rules::new(&config),
+                    models: models::registry(&models),
+                    site,
+                    config: config.clone(),
+                }),
+                budget: Arc::default(),
+                draining: false.into(),
+            }),
+            connections: Arc::new(Connections::default()),
+            started: SystemTime::now(),
+            listeners: addresses,
+            source,
+            environment,
+            phase,
+            log: Arc::new(ArcSwap::from_pointee(access_log.handle())),
+            access_log: SyncMutex::new(access_log),
+            error_log,
+            models: Mutex::new(models),
+            reloads: AtomicU64::new(0),
+            last_reload: SyncMutex::new(None),
+            stop: Notify::new(),
+        });
+        let shared = data::Shared {
+            door: control.door.clone(),
+            connections: control.connections.clone(),
+            phase: receiver,
+            log: control.log.clone(),
+        };
+        let threads = data::start(listeners, &shared).map_err(|error| {
+            StartError::Other(text!("threads can't be started: {error}", "无法启动线程:{error}"))
+        })?;
+        let admin = tokio::spawn(admin::serve(admin, control.clone()));
+        let file = tokio::spawn(reload::watch_file(control.clone()));
+        announce(Announce { listeners: &control.listeners, config: &config });
+        run(&control, signals, threads).await;
+        file.abort();
+        admin.abort();
+        let _ = std::fs::remove_file(&config.listen.admin);
+        Ok(())
+    })
+}
+
+/// The folder, and the lock on it where processes are run from it.
+fn prepare_data_dir(config: &crate::config::Config) -> Result<Option<lock::DataDirLock>, StartError> {
+    let folder = config.site.data_dir.display();
+    let failed = |error: std::io::Error| {
+        StartError::Other(text!(
+            "the data folder {folder} can't be used: {error}. Choose another in site.data_dir, or correct its owner and permissions.",
+            "无法使用数据目录 {folder}:{error}。请在 site.data_dir 中另选一个,或更正其所有者和权限。"
+        ))
+    };
+    lock::make(&config.site.data_dir).map_err(failed)?;
+    if config.models.iter().all(|model| model.engine == Engine::External) {
+        return Ok(None);
+    }
+    match lock::take(&config.site.data_dir).map_err(failed)? {
+        Some(lock) => Ok(Some(lock)),
+        None => Err(StartError::Other(text!(
+            "another Portico runs with the data folder {folder}. Stop it with `portico stop`, or give this one its own site.data_dir.",
+            "另一个 Portico 正在使用数据目录 {folder}。用 `portico stop` 停止它,或为本实例另设 site.data_dir。"
+        ))),
+    }
+}
+
+/// Until a stop is wanted, then through it.
+async fn run(control: &Arc<Control>, mut signals: Signals, threads: Vec<JoinHandle<()>>) {
+    loop {
+        tokio::select! {
+            wish = signals.next() => match wish {
+                Wish::Stop => break,
+                Wish::Reload => {
+                    control.reload().await;
+                }
+                Wish::ReopenLogs => control.reopen_logs(),
+            },
+            () = control.stop.notified() => break,
+        }
+    }
+    let drain = control.door.snapshot.load().config.timeouts.drain;
+    tracing::info!(?drain, "stopping: no new connections, live answers may finish");
+    control.set_phase(Phase::Draining);
+    let mut joined = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            // A data thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    });
+    tokio::select! {
+        _ = &mut joined => {}
+        () = tokio::time::sleep(drain) => cut(control, joined).await,
+        () = second_stop(control, &mut signals) => cut(control, joined).await,
+    }
+    let models = control.models().await;
+    let stops: Vec<_> = models
+        .into_iter()
+        .filter_map(|live| live.supervised)
+        .map(|supervised| tokio::spawn(async move { supervised.shutdown().await }))
+        .collect();
+    for stop in stops {
+        let _ = stop.await;
+    }
+    tracing::info!("stopped");
+}
+
+async fn cut(control: &Control, joined: tokio::task::JoinHandle<()>) {
+    tracing::warn!("answers that are still running are cut");
+    control.set_phase(Phase::Cut);
+    let _ = joined.await;
+}
+
+async fn second_stop(control: &Control, signals: &mut Signals) {
+    loop {
+        tokio::select! {
+            wish = signals.next() => if wish == Wish::Stop { return },
+            () = control.stop.notified() => return,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One answer on its way in, with the connection that carries it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::choose::Chosen;
+use super::connection::Connection;
+use super::pool;
+use crate::sys::clock::Instant;
+
+/// The body of an answer. Read to its end, its connection goes back to the pool; dropped before, the connection is
+/// closed, and with it the generation ends.
+pub(crate) struct Exchange {
+    incoming: Incoming,
+    connection: Option<Connection>,
+    endpoint: Chosen,
+    /// Until the first piece, then between two pieces.
+    deadline: Pin<Box<Sleep>>,
+    deadline_at: Instant,
+    stream_idle: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) enum ExchangeError {
+    /// No piece within the deadline.
+    TimedOut,
+    /// The connection broke before the end that was announced, or what came was not HTTP.
+    Broken(hyper::Error),
+    /// More than the caller takes.
+    TooLarge,
+}
+
+impl Exchange {
+    pub(super) fn new(
+        incoming: Incoming,
+        connection: Connection,
+        endpoint: Chosen,
+        first: Instant,
+        stream_idle: Duration,
+    ) -> Self {
+        Self {
+            incoming,
+            connection: Some(connection),
+            endpoint,
+            deadline: Box::pin(tokio::time::sleep_until(first)),
+            deadline_at: first,
+            stream_idle,
+        }
+    }
+
+    /// The next piece; `None` at the announced end.
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+        loop {
+            // First what is already here, then the socket, then what the socket brought.
+            if let Poll::Ready(piece) = self.poll_incoming(cx) {
+                return Poll::Ready(piece);
+            }
+            match self.connection.as_mut().map(|connection| connection.poll_driver(cx)) {
+                // Its end is in the body's channel by now.
+                Some(Poll::Ready(_)) => self.connection = None,
+                Some(Poll::Pending) => {
+                    if let Poll::Ready(piece) = self.poll_incoming(cx) {
+                        return Poll::Ready(piece);
+                    }
+                    return self.poll_deadline(cx);
+                }
+                None => return self.poll_deadline(cx),
+            }
+        }
+    }
+
+    /// The whole body, up to a limit.
+    pub(crate) async fn collect(mut self, limit_bytes: usize) -> Result<Bytes, ExchangeError> {
+        let mut only = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = std::future::poll_fn(|cx| self.poll_chunk(cx)).await {
+            let chunk = chunk?;
+            if only.len() + whole.len() + chunk.len() > limit_bytes {
+                return Err(ExchangeError::TooLarge);
+            }
+            if only.is_empty() && whole.is_empty() {
+                only = chunk;
+            } else {
+                whole.extend_from_slice(&std::mem::take(&mut only));
+                whole.extend_from_slice(&chunk);
+            }
+        }
+        Ok(if whole.is_empty() { only } else { whole.freeze() })
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+        loop {
+            return match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => {
+                        self.deadline_at = Instant::now() + self.stream_idle;
+                        Poll::Ready(Some(Ok(data)))
+                    }
+                    // Trailers and empty pieces say nothing.
+                    _ => continue,
+                },
+                Some(Err(error)) => Poll::Ready(Some(Err(ExchangeError::Broken(error)))),
+                None => {
+                    self.finish(cx);
+                    Poll::Ready(None)
+                }
+            };
+        }
+    }
+
+    /// The answer is complete: the connection may serve another request if nothing else came over it.
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        if let Some(mut connection) = self.connection.take()
+            && connection.is_clean(cx)
+        {
+            pool::give_back(self.endpoint.id, connection);
+        }
+    }
+
+    /// The timer is moved only when it fires: a piece then costs one read of the clock.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+        loop {
+            std::task::ready!(self.deadline.as_mut().poll(cx));
+            if Instant::now() >= self.deadline_at {
+                return Poll::Ready(Some(Err(ExchangeError::TimedOut)));
+            }
+            self.deadline.as_mut().reset(self.deadline_at);
+        }
+    }
+}
+
+use std::future::Future as _;
+
+impl std::fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ExchangeError::TimedOut => f.write_str("the model server sent nothing for too long"),
+            ExchangeError::Broken(error) => write!(f, "the model server's answer broke off: {error}"),
+            ExchangeError::TooLarge => f.write_str("the model server's answer is too large"),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Reaching a model server: which of its endpoints, over which connection, within which deadlines.
+//!
+//! The connection is polled inside the task of the request that uses it: no second task, no channel, and a request
+//! that is dropped takes its connection with it, which is what stops the generation. A request is sent again only
+//! when not one byte of it was written. A connection is used again only after a complete, clean exchange.
+
+mod choose;
+mod connection;
+mod exchange;
+mod pool;
+mod send;
+
+pub(crate) use choose::{Endpoint, Endpoints};
+pub(crate) use exchange::{Exchange, ExchangeError};
+pub(crate) use pool::sweep_thread;
+pub(crate) use send::{Outbound, SendFailure, Sent, send};

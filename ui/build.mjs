@@ -1,0 +1,161 @@
+// Builds every page into `dist/`: PAGE.html, content-hashed files under `assets/`, and static files as they are.
+// Nothing else may be written there: the server embeds the whole folder.
+import { mkdir, readFile, readdir, rm, writeFile, copyFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants } from 'node:zlib';
+import * as esbuild from 'esbuild';
+import { compile, compileModule } from 'svelte/compiler';
+
+const root = dirname(fileURLToPath(import.meta.url));
+
+/** One entry per page: the folder `src/NAME/` holds `main.ts` and `NAME.html`. */
+export const pages = ['chat'];
+
+/** Everything a first visit may cost, all pages' HTML, JS and CSS together, after brotli. */
+export const budgetBytes = 100 * 1024;
+
+const toDiagnostic = (error, file, source) => ({
+  text: error.message,
+  location: error.start && {
+    file,
+    line: error.start.line,
+    column: error.start.column,
+    lineText: source.split('\n')[error.start.line - 1] ?? '',
+  },
+});
+
+/** Svelte's own compiler as an esbuild plugin. A warning fails the build: most of them are accessibility faults. */
+const svelte = {
+  name: 'svelte',
+  setup(build) {
+    // Styles become part of the page's one style sheet: injecting them would need `style-src 'unsafe-inline'`.
+    const styles = new Map();
+    build.onResolve({ filter: /^svelte-style:/ }, ({ path }) => ({ path: path.slice(13), namespace: 'svelte-style' }));
+    build.onLoad({ filter: /.*/, namespace: 'svelte-style' }, ({ path }) => ({
+      contents: styles.get(path),
+      loader: 'css',
+      resolveDir: dirname(path),
+    }));
+    build.onLoad({ filter: /\.svelte$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      try {
+        const { js, css, warnings } = compile(source, { filename: path, rootDir: root, css: 'external', runes: true });
+        if (css) styles.set(path, css.code);
+        return {
+          contents: css ? `${js.code}\nimport ${JSON.stringify(`svelte-style:${path}`)};` : js.code,
+          resolveDir: dirname(path),
+          loader: 'js',
+          errors: warnings.map((warning) => toDiagnostic(warning, path, source)),
+        };
+      } catch (error) {
+        return { errors: [toDiagnostic(error, path, source)] };
+      }
+    });
+    build.onLoad({ filter: /\.svelte\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      try {
+        const { code } = await esbuild.transform(source, { loader: 'ts', target: 'esnext', sourcefile: path });
+        return { contents: compileModule(code, { filename: path, rootDir: root }).js.code, loader: 'js' };
+      } catch (error) {
+        return { errors: [toDiagnostic(error, path, source)] };
+      }
+    });
+  },
+};
+
+/** Refuses what the page's Content-Security-Policy would block in the browser. */
+function assertNoInline(html, page) {
+  for (const [pattern, what] of [
+    [/<script(?![^>]*\ssrc=)/i, 'an inline script'],
+    [/<style/i, 'an inline style sheet'],
+    [/\sstyle=/i, 'a style attribute'],
+    [/\son[a-z]+=/i, 'an event attribute'],
+  ]) {
+    if (pattern.test(html)) throw new Error(`${page}.html holds ${what}, which the page's policy blocks`);
+  }
+}
+
+export async function build() {
+  const dist = join(root, 'dist');
+  await rm(dist, { recursive: true, force: true });
+  await mkdir(join(dist, 'assets'), { recursive: true });
+
+  const { outputFiles, metafile } = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: pages.map((page) => ({ in: `src/${page}/main.ts`, out: page })),
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    legalComments: 'eof',
+    sourcemap: false,
+    conditions: ['svelte', 'browser', 'production'],
+    define: { 'process.env.NODE_ENV': '"production"' },
+    outdir: 'dist',
+    // Eight base32 characters of a hash of the content: the server may call these files immutable.
+    entryNames: 'assets/[name]-[hash]',
+    assetNames: 'assets/[name]-[hash]',
+    plugins: [svelte],
+    metafile: true,
+    write: false,
+    logLevel: 'silent',
+  });
+  for (const file of outputFiles) await writeFile(file.path, file.contents);
+
+  for (const page of pages) {
+    const entry = Object.entries(metafile.outputs).find(([, output]) => output.entryPoint === `src/${page}/main.ts`);
+    if (!entry) throw new Error(`no bundle came out for the page ${page}`);
+    const [script, { cssBundle }] = entry;
+    const template = await readFile(join(root, 'src', page, `${page}.html`), 'utf8');
+    const html = template
+      .replace('%STYLE%', cssBundle ? `/assets/${basename(cssBundle)}` : '')
+      .replace('%SCRIPT%', `/assets/${basename(script)}`)
+      .replace(/^\s*<!--.*?-->\n/gms, '');
+    assertNoInline(html, page);
+    await writeFile(join(dist, `${page}.html`), html);
+  }
+  for (const name of await readdir(join(root, 'src/static'))) {
+    await copyFile(join(root, 'src/static', name), join(dist, name));
+  }
+  return sizes(dist);
+}
+
+/** Every file of the build with its size as it is and after brotli, as the server will send it. */
+export async function sizes(dist = join(root, 'dist')) {
+  const rows = [];
+  for (const entry of await readdir(dist, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    const bytes = await readFile(path);
+    const packed = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
+    rows.push({ name: path.slice(dist.length + 1), bytes: bytes.length, brotli: packed.length });
+  }
+  return rows.sort((a, b) => a.name.localeCompare(b.name));
+}
+
+export const counted = (rows) => rows.filter(({ name }) => /\.(js|css|html)$/.test(name));
+
+async function main() {
+  let rows;
+  try {
+    rows = await build();
+  } catch (error) {
+    const messages = error.errors ?? [];
+    if (messages.length === 0) throw error;
+    console.error((await esbuild.formatMessages(messages, { kind: 'error', color: process.stderr.isTTY })).join('\n'));
+    process.exit(1);
+  }
+  const total = counted(rows).reduce((sum, row) => sum + row.brotli, 0);
+  if (!process.argv.includes('--quiet')) {
+    const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`.padStart(11);
+    for (const row of rows) console.log(`${row.name.padEnd(28)}${kib(row.bytes)}${kib(row.brotli)} br`);
+    console.log(`${'js + css + html'.padEnd(39)}${kib(total)} br of ${kib(budgetBytes).trim()}`);
+  }
+  if (total > budgetBytes) {
+    console.error(`The pages are over their size budget: ${total} of ${budgetBytes} bytes after brotli.`);
+    process.exit(1);
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -1,0 +1,64 @@
+import { t } from '../lib/language.svelte.ts';
+import { MAX_IMAGES, looksLikeImage, preparePicture, type Picture } from '../lib/images.ts';
+import { load, save } from '../lib/storage.ts';
+
+const KEY = 'portico.draft';
+
+/** What is being written and not sent yet. The text survives a reload. */
+export class Draft {
+  text = $state(load('session', KEY) ?? '');
+  pictures = $state.raw<Picture[]>([]);
+  /** Pictures that are still being decoded. */
+  reading = $state(0);
+  /** What could not be attached, in words. */
+  problems = $state.raw<string[]>([]);
+
+  readonly empty: boolean = $derived(this.text.trim() === '' && this.pictures.length === 0);
+
+  remember(): void {
+    save('session', KEY, this.text || undefined);
+  }
+
+  async attach(files: Iterable<File>): Promise<void> {
+    this.problems = [];
+    // In the order they were given, one after the other: many large photos at once would need gigabytes.
+    for (const file of [...files]) {
+      if (this.pictures.length + this.reading >= MAX_IMAGES) {
+        this.#complain(t('tooManyAttached', { count: MAX_IMAGES }));
+        return;
+      }
+      const name = file.name || t('imageUnnamed');
+      if (!looksLikeImage(file)) {
+        this.#complain(t('notAnImage', { name }));
+        continue;
+      }
+      this.reading += 1;
+      try {
+        const picture = await preparePicture(file, name);
+        this.pictures = [...this.pictures, picture];
+      } catch {
+        this.#complain(t('cannotDecode', { name }));
+      } finally {
+        this.reading -= 1;
+      }
+    }
+  }
+
+  remove(picture: Picture): void {
+    this.pictures = this.pictures.filter((other) => other !== picture);
+  }
+
+  /** Hands the draft over and starts an empty one. */
+  take(): { text: string; pictures: Picture[] } {
+    const taken = { text: this.text.trim(), pictures: this.pictures };
+    this.text = '';
+    this.pictures = [];
+    this.problems = [];
+    this.remember();
+    return taken;
+  }
+
+  #complain(problem: string): void {
+    this.problems = [...this.problems, problem];
+  }
+}

@@ -1,0 +1,57 @@
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+export const chromiumPath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+  .find((path) => path && existsSync(path));
+
+export function launch() {
+  return chromium.launch({
+    executablePath: chromiumPath,
+    args: [
+      '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/**
+ * Opens a page that remembers what must not happen: uncaught errors, violations of its policy, requests elsewhere.
+ * @returns {Promise<{page: import('playwright-core').Page, faults: string[], elsewhere: string[], close: () => Promise<void>}>}
+ */
+export async function open(browser, url, options = {}) {
+  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(10_000);
+  const page = await context.newPage();
+  const faults = [];
+  const elsewhere = [];
+  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  await page.exposeFunction('__violation', (text) => faults.push(`policy: ${text}`));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      // @ts-expect-error exposed by the test
+      window.__violation(`${event.effectiveDirective} ${event.blockedURI} ${event.sample}`);
+    });
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url())) elsewhere.push(request.url());
+  });
+  await page.goto(url);
+  return { page, faults, elsewhere, close: () => context.close() };
+}
+
+/** A picture made in the page itself, as bytes. */
+export async function picture(page, { width, height, colour = '#ff0000', type = 'image/png' }) {
+  const base64 = await page.evaluate(
+    ({ width, height, colour, type }) => {
+      const canvas = document.createElement('canvas');
+      canvas.width = width;
+      canvas.height = height;
+      const context = canvas.getContext('2d');
+      context.fillStyle = colour;
+      context.fillRect(0, 0, width, height);
+      return canvas.toDataURL(type).split(',')[1];
+    },
+    { width, height, colour, type },
+  );
+  return Buffer.from(base64, 'base64');
+}

@@ -1,0 +1,106 @@
+// A scripted stand-in for Portico: serves the built page with Portico's own policy, and answers as each test says.
+import { createServer } from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const dist = fileURLToPath(new URL('../../dist', import.meta.url));
+
+/** What Portico sends with its pages. */
+export const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; " +
+  'trusted-types svelte-trusted-html dompurify portico';
+
+const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+
+export const textModel = { id: 'writer-1', modalities: ['text'], max_model_len: 4096, state: 'ready' };
+export const seeingModel = { id: 'seer-1', modalities: ['text', 'image'], max_model_len: 4096, state: 'ready' };
+
+export const chunk = (text, more = {}) =>
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta: text === undefined ? {} : { content: text }, ...more }] })}\n\n`;
+export const usage = (prompt_tokens, completion_tokens) =>
+  `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens, completion_tokens } })}\n\n`;
+export const done = 'data: [DONE]\n\n';
+
+/** Opens an answer stream; the test writes into the response and ends it. */
+export function startStream(response, headers = {}) {
+  response.writeHead(200, { 'Content-Type': 'text/event-stream', 'X-Request-Id': 'req-test-1', ...headers });
+  response.flushHeaders();
+}
+
+/** A whole answer at once. */
+export function answer(response, text, { finish = 'stop', tokens = [12, 34] } = {}) {
+  startStream(response);
+  response.end(chunk(text) + chunk(undefined, { finish_reason: finish }) + usage(...tokens) + done);
+}
+
+export function refuse(response, status, error, headers = {}) {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'X-Request-Id': 'req-test-1', ...headers });
+  response.end(JSON.stringify({ error: { message: '', type: '', code: null, param: null, ...error } }));
+}
+
+const json = (response, status, body) => {
+  response.writeHead(status, { 'Content-Type': 'application/json' });
+  response.end(JSON.stringify(body));
+};
+
+export class ScriptedServer {
+  /** @type {any[]} */ models = [seeingModel];
+  /** @type {{ready: boolean, models?: Record<string, string>}} */ readiness = { ready: true, models: {} };
+  /** Called with the parsed request, the response and the request. */
+  onChat = (_body, response) => answer(response, 'Hello.');
+  /** Every chat request's body. */
+  chats = [];
+  /** Paths asked for that this server does not have: a page must never ask for one. */
+  strays = [];
+  #server = createServer((request, response) => void this.#handle(request, response));
+
+  async listen() {
+    await new Promise((resolve) => this.#server.listen(0, '127.0.0.1', () => resolve(undefined)));
+    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+    return this;
+  }
+
+  reset() {
+    this.models = [seeingModel];
+    this.readiness = { ready: true, models: {} };
+    this.onChat = (_body, response) => answer(response, 'Hello.');
+    this.chats = [];
+    this.strays = [];
+  }
+
+  async close() {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #handle(request, response) {
+    const { pathname } = new URL(request.url, 'http://page');
+    if (pathname === '/health/ready') return json(response, this.readiness.ready ? 200 : 503, this.readiness);
+    if (pathname === '/v1/models') {
+      if (typeof this.models === 'function') return this.models(response);
+      return json(response, 200, { object: 'list', data: this.models });
+    }
+    if (pathname === '/v1/chat/completions' && request.method === 'POST') {
+      const parts = [];
+      for await (const part of request) parts.push(part);
+      const body = JSON.parse(Buffer.concat(parts).toString('utf8'));
+      this.chats.push(body);
+      return this.onChat(body, response, request);
+    }
+    const name = pathname === '/' ? 'chat.html' : normalize(pathname).slice(1);
+    try {
+      const bytes = await readFile(join(dist, name));
+      response.writeHead(200, {
+        'Content-Type': types[extname(name)] ?? 'application/octet-stream',
+        'Content-Security-Policy': policy,
+        'X-Content-Type-Options': 'nosniff',
+      });
+      response.end(bytes);
+    } catch {
+      this.strays.push(pathname);
+      response.writeHead(404).end();
+    }
+  }
+}

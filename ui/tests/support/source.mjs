@@ -1,0 +1,28 @@
+// Node reads no TypeScript by itself at the version we support; the modules under test are bundled into memory.
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+async function bundle(path, options) {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [`src/${path}`],
+    bundle: true,
+    write: false,
+    logLevel: 'silent',
+    ...options,
+  });
+  return outputFiles[0].contents;
+}
+
+/** Imports a module of `src/` that needs neither a browser nor Svelte. */
+export async function source(path) {
+  const contents = await bundle(path, { format: 'esm', platform: 'neutral', mainFields: ['module', 'main'] });
+  return import(`data:text/javascript;base64,${Buffer.from(contents).toString('base64')}`);
+}
+
+/** A module of `src/` as a script that leaves its exports in the global `name`, for use inside a page. */
+export async function script(path, name) {
+  return Buffer.from(await bundle(path, { format: 'iife', platform: 'browser', globalName: name, footer: { js: `globalThis.${name} = ${name};` } })).toString('utf8');
+}

@@ -1,0 +1,62 @@
+// One browser and one scripted server for a file of tests; each test gets a fresh page.
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { launch, open } from './browser.mjs';
+import { ScriptedServer } from './server.mjs';
+
+/** @returns {{server: ScriptedServer, page: (name: string, options: object | ((t: any) => Promise<void>), run?: (t: any) => Promise<void>) => void}} */
+export function suite() {
+  const server = new ScriptedServer();
+  /** @type {import('playwright-core').Browser} */ let browser;
+  before(async () => {
+    await server.listen();
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await server.close();
+  });
+  beforeEach(() => server.reset());
+
+  return {
+    server,
+    /** A test with an open page. `t.allowed` holds patterns of faults that the test provokes on purpose. */
+    page(name, options, run) {
+      if (typeof options === 'function') [options, run] = [{}, options];
+      const { arrange, ...context } = options;
+      test(name, { timeout: 60_000 }, async () => {
+        arrange?.(server);
+        const opened = await open(browser, server.url, context);
+        const t = { ...opened, server, allowed: [] };
+        try {
+          await opened.page.locator('.page').waitFor();
+          await run(t);
+          const faults = opened.faults.filter((fault) => !t.allowed.some((pattern) => pattern.test(fault)));
+          assert.deepEqual(faults, [], 'errors or policy violations in the page');
+          assert.deepEqual(opened.elsewhere, [], 'the page asked another origin');
+          assert.deepEqual(server.strays, [], 'the page asked for what does not exist');
+        } finally {
+          await opened.close();
+        }
+      });
+    },
+  };
+}
+
+/** Types a message and sends it. */
+export async function ask(page, text) {
+  await page.fill('#message', text);
+  await page.press('#message', 'Enter');
+}
+
+export const answerText = (page) => page.locator('.answer').last().locator('.markdown');
+export const phase = (page, name) => page.locator(`.answer[data-phase=${name}]`).last().waitFor();
+
+/** Waits until `check` holds: for things that are no element of the page. */
+export async function until(check, what, deadline = 10_000) {
+  const end = Date.now() + deadline;
+  while (!(await check())) {
+    if (Date.now() > end) assert.fail(`${what} did not happen within ${deadline} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
