@@ -16,13 +16,15 @@ use crate::wait;
 /// Marks whatever a test starts, down to grandchildren: its value is the folder of the test.
 const MARK: &str = "TESTKIT_FOLDER";
 
-/// Ends the process group `$1` when stdin closes without a word, which is how the death of a test looks from outside.
+/// Ends the process group `$1` when stdin closes without a word, which is how the death of a test looks from outside,
+/// and removes `$2` if it is a [`crate::temporary::Folder`], which the test can do no more.
 /// Signals are named by `-s`: Debian's shell does not take `kill -TERM -- -1`.
 const GUARD: &str = r#"read -r word && exit
 kill -s TERM -- "-$1"
 tries=0
 while [ "$tries" -lt 50 ] && kill -s 0 -- "-$1"; do sleep 0.1; tries=$((tries + 1)); done
-kill -s KILL -- "-$1""#;
+kill -s KILL -- "-$1"
+case "$2" in */pt-*) rm -rf -- "$2" ;; esac"#;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Process {
         let child = command.spawn().unwrap_or_else(|error| {
             panic!("cannot start {name} ({}): {error}", command.get_program().to_string_lossy())
         });
-        let guard = guard(child.id()).unwrap_or_else(|error| panic!("cannot guard {name}: {error}"));
+        let guard = guard(child.id(), folder).unwrap_or_else(|error| panic!("cannot guard {name}: {error}"));
         Self { child, guard, name: name.into(), folder: folder.into(), grace: Duration::from_secs(5) }
     }
 
@@ -198,9 +200,10 @@ impl Drop for Process {
     }
 }
 
-fn guard(id: u32) -> io::Result<Child> {
+fn guard(id: u32, folder: &Path) -> io::Result<Child> {
     Command::new("sh")
         .args(["-c", GUARD, "guard", &id.to_string()])
+        .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

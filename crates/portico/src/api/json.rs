@@ -243,10 +243,10 @@ impl Writer<'_> {
         }
     }
 
-    fn string(&mut self, text: &Cow<'_, str>) {
+    fn string(&mut self, text: &str) {
+        // A string that lies in the body was borrowed from it, so it held no escapes there and needs none here.
         match text {
-            // Borrowed from the body means that it held no escapes there, so it needs none here.
-            Cow::Borrowed(text) if text.len() >= SLICE_FROM_BYTES && self.is_of_body(text) => {
+            text if text.len() >= SLICE_FROM_BYTES && self.is_of_body(text) => {
                 self.buffer.push(b'"');
                 self.rope.push(Bytes::from(std::mem::take(&mut self.buffer)));
                 self.rope.push(self.body.slice_ref(text.as_bytes()));
@@ -260,7 +260,7 @@ impl Writer<'_> {
         self.body.as_ptr_range().contains(&text.as_ptr())
     }
 
-    fn plain(&mut self, value: &impl serde::Serialize) {
+    fn plain(&mut self, value: &(impl serde::Serialize + ?Sized)) {
         serde_json::to_writer(&mut self.buffer, value).expect("strings and finite numbers always serialise");
     }
 

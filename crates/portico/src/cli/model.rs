@@ -21,6 +21,88 @@ use crate::supervise::{self, Installation, clean};
 use crate::sys::http::{FetchError, Limits, Target, fetch};
 use crate::types::{Text, Tongue, text};
 
+<<<<<<< HEAD
+=======
+/// Model servers: list, install, start, stop, restart, logs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ModelArgs {
+    #[command(subcommand)]
+    command: ModelCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ModelCommand {
+    /// Every model: state, process, endpoints, and what is wrong
+    List {
+        /// One JSON array instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download the engine and the model, so that a start needs no network; cut off, it goes on where it was
+    Install {
+        /// One model; without it, all that Portico runs itself
+        name: Option<String>,
+    },
+    /// Say which model and flags suit this machine's GPU
+    Advise {
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start a model that is stopped, or try again at once
+    Start { name: String },
+    /// Stop a model: requests for it are refused until it is started
+    Stop { name: String },
+    /// End a model's process and start a new one
+    Restart { name: String },
+    /// Show the last lines that a model server has printed
+    Logs {
+        name: String,
+        /// How many lines
+        #[arg(long, short = 'n', default_value_t = 200, value_name = "N")]
+        lines: usize,
+        /// Go on showing what comes
+        #[arg(long, short = 'f')]
+        follow: bool,
+    },
+}
+
+/// What these commands need of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    pub(crate) models: &'a [Model],
+    /// The admin socket.
+    pub(crate) admin: &'a Path,
+    pub(crate) data_dir: &'a Path,
+}
+
+impl<'a> From<&'a Config> for Setting<'a> {
+    fn from(config: &'a Config) -> Self {
+        Self { models: &config.models, admin: &config.listen.admin, data_dir: &config.site.data_dir }
+    }
+}
+
+/// How a command ended, as the contract numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Fine,
+    /// The answer is no.
+    No,
+    /// Usage or configuration.
+    Usage,
+}
+
+impl Outcome {
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Outcome::Fine => 0,
+            Outcome::No => 1,
+            Outcome::Usage => 2,
+        }
+    }
+}
+
+>>>>>>> supervise
 /// Where the words go: answers to `out`, everything else to `err`.
 pub(crate) struct Console<'a> {
     pub(crate) out: &'a mut dyn Write,
@@ -44,6 +126,7 @@ impl Console<'_> {
     }
 }
 
+<<<<<<< HEAD
 /// `portico model …` with the configuration that is found.
 pub(crate) fn model(context: &Context, command: ModelCommand) -> Outcome {
     let loaded = match config::load(context.config.as_deref(), &context.environment) {
@@ -87,6 +170,30 @@ fn find<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Model, Text> {
     };
     let called = |model: &&Model| model.name == name || model.aliases.iter().any(|alias| alias == name);
     config.models.iter().find(called).ok_or_else(|| {
+=======
+/// Runs one command. The error is one of writing: whoever read the output has gone.
+pub(crate) fn run(args: ModelArgs, setting: Setting<'_>, console: &mut Console<'_>) -> io::Result<Outcome> {
+    match args.command {
+        ModelCommand::List { json } => list(setting, json, console),
+        ModelCommand::Install { name } => install(setting, name.as_deref(), console),
+        ModelCommand::Advise { json } => advise(json, console),
+        ModelCommand::Start { name } => order(setting, &name, "start", console),
+        ModelCommand::Stop { name } => order(setting, &name, "stop", console),
+        ModelCommand::Restart { name } => order(setting, &name, "restart", console),
+        ModelCommand::Logs { name, lines, follow } => match find(setting, &name) {
+            Ok(model) => logs::show(model, lines, follow, console),
+            Err(text) => console.refuse(&text, Outcome::Usage),
+        },
+    }
+}
+
+/// By name or alias.
+fn find<'a>(setting: Setting<'a>, name: &str) -> Result<&'a Model, Text> {
+    let called = |model: &&Model| model.name == name || model.aliases.iter().any(|alias| alias == name);
+    setting.models.iter().find(called).ok_or_else(|| {
+        let names: Vec<&str> = setting.models.iter().map(|model| model.name.as_str()).collect();
+        let names = names.join(", ");
+>>>>>>> supervise
         text!("There is no model {name}. Configured: {names}", "没有模型 {name}。已配置的模型:{names}")
     })
 }
@@ -98,8 +205,8 @@ enum Asked {
     Failed(Text),
 }
 
-fn ask(config: &Config, method: Method, path: &str) -> Asked {
-    ask_socket(&config.listen.admin, method, path)
+fn ask(setting: Setting<'_>, method: Method, path: &str) -> Asked {
+    ask_socket(setting.admin, method, path)
 }
 
 fn ask_socket(admin: &Path, method: Method, path: &str) -> Asked {
@@ -130,16 +237,16 @@ fn ask_socket(admin: &Path, method: Method, path: &str) -> Asked {
     }
 }
 
-fn not_running(config: &Config) -> Text {
-    let socket = config.listen.admin.display();
+fn not_running(setting: Setting<'_>) -> Text {
+    let socket = setting.admin.display();
     text!(
         "Portico is not running (nobody answers on {socket}). `portico run` starts it.",
         "Portico 没有运行({socket} 无应答)。可用 `portico run` 启动。"
     )
 }
 
-fn list(config: &Config, as_json: bool, console: &mut Console<'_>) -> io::Result<Outcome> {
-    let models = match ask(config, Method::GET, "/models") {
+fn list(setting: Setting<'_>, as_json: bool, console: &mut Console<'_>) -> io::Result<Outcome> {
+    let models = match ask(setting, Method::GET, "/models") {
         Asked::Answer(StatusCode::OK, Value::Array(models)) => models,
         Asked::Answer(status, _) => {
             let text = text!(
@@ -149,8 +256,8 @@ fn list(config: &Config, as_json: bool, console: &mut Console<'_>) -> io::Result
             return console.refuse(&text, Outcome::No);
         }
         Asked::NotRunning => {
-            console.note(&not_running(config))?;
-            config.models.iter().map(configured).collect()
+            console.note(&not_running(setting))?;
+            setting.models.iter().map(configured).collect()
         }
         Asked::Failed(text) => return console.refuse(&text, Outcome::No),
     };
@@ -249,13 +356,18 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
 }
 
+<<<<<<< HEAD
 fn order(config: &Config, name: Option<&str>, verb: &str, console: &mut Console<'_>) -> io::Result<Outcome> {
     let model = match find(config, name) {
+=======
+fn order(setting: Setting<'_>, name: &str, verb: &str, console: &mut Console<'_>) -> io::Result<Outcome> {
+    let model = match find(setting, name) {
+>>>>>>> supervise
         Ok(model) => model,
         Err(text) => return console.refuse(&text, Outcome::Wrong),
     };
     let name = &model.name;
-    match ask(config, Method::POST, &format!("/models/{}/{verb}", escaped(name))) {
+    match ask(setting, Method::POST, &format!("/models/{}/{verb}", escaped(name))) {
         Asked::Answer(StatusCode::ACCEPTED | StatusCode::OK, answer) => {
             let state = answer.get("state").and_then(Value::as_str).unwrap_or("-");
             let state = clean(state.as_bytes());
@@ -270,7 +382,7 @@ fn order(config: &Config, name: Option<&str>, verb: &str, console: &mut Console<
             let said = clean(said.as_bytes());
             console.refuse(&of(name, &Text { en: said.clone().into(), zh: said.into() }), Outcome::No)
         }
-        Asked::NotRunning => console.refuse(&not_running(config), Outcome::No),
+        Asked::NotRunning => console.refuse(&not_running(setting), Outcome::No),
         Asked::Failed(text) => console.refuse(&text, Outcome::No),
     }
 }
@@ -288,11 +400,19 @@ fn escaped(name: &str) -> String {
     })
 }
 
+<<<<<<< HEAD
 fn install(config: &Config, name: Option<&str>, console: &mut Console<'_>) -> io::Result<Outcome> {
     let models: Vec<&Model> = match name.map(|name| find(config, Some(name))) {
         Some(Ok(model)) => vec![model],
         Some(Err(text)) => return console.refuse(&text, Outcome::Wrong),
         None => config.models.iter().filter(|model| model.engine != Engine::External).collect(),
+=======
+fn install(setting: Setting<'_>, name: Option<&str>, console: &mut Console<'_>) -> io::Result<Outcome> {
+    let models: Vec<&Model> = match name.map(|name| find(setting, name)) {
+        Some(Ok(model)) => vec![model],
+        Some(Err(text)) => return console.refuse(&text, Outcome::Usage),
+        None => setting.models.iter().filter(|model| model.engine != Engine::External).collect(),
+>>>>>>> supervise
     };
     if models.is_empty() {
         console.answer(&Text::fixed(
@@ -305,7 +425,7 @@ fn install(config: &Config, name: Option<&str>, console: &mut Console<'_>) -> io
     let mut outcome = Outcome::Fine;
     for model in models {
         let name = &model.name;
-        let installation = Installation { model, data_dir: &config.site.data_dir, search_path: &search_path };
+        let installation = Installation { model, data_dir: setting.data_dir, search_path: &search_path };
         let mut written = Ok(());
         let result = installation.run(&mut |step| {
             if written.is_ok() {

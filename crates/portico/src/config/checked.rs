@@ -510,13 +510,3 @@ impl std::fmt::Display for EndpointAddress {
         }
     }
 }
-
-impl SiteName {
-    /// `NAME` or `NAME:PORT`, as redirects and links carry it.
-    pub(crate) fn authority(&self) -> String {
-        match self.port {
-            Some(port) => format!("{}:{port}", self.host),
-            None => self.host.clone(),
-        }
-    }
-}

@@ -59,10 +59,6 @@ impl Served {
         self.facts.store(Arc::new(facts));
     }
 
-    pub(crate) fn facts(&self) -> Arc<ModelFacts> {
-        self.facts.load_full()
-    }
-
     pub(crate) fn set_api_key(&self, key: Option<&str>) {
         let bearer = key.and_then(|key| {
             let mut value = HeaderValue::from_str(&format!("Bearer {key}")).ok()?;

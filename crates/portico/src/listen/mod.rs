@@ -10,8 +10,8 @@ mod live;
 mod state;
 
 pub(crate) use accept::accept;
-pub(crate) use bind::{BindError, bind};
-pub(crate) use live::{ConnectionLimits, Connections, LiveThread};
+pub(crate) use bind::bind;
+pub(crate) use live::{Connections, LiveThread};
 
 /// What all data threads are told when the process is to end. Only ever goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,4 +9,4 @@ mod log;
 mod record;
 
 pub(crate) use log::{AccessLog, LogHandle, flush_thread};
-pub(crate) use record::{Outcome, Record, UpstreamTimes};
+pub(crate) use record::{Record, UpstreamTimes};

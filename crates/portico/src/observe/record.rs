@@ -118,7 +118,7 @@ impl Record {
         if let Some(mut outcome) = self.outcome.take() {
             outcome.time = clock::unix_now();
             outcome.seconds = outcome.started.elapsed();
-            if matches!(outcome.reason, Reason::ClientLeft | Reason::ClientStalled) && outcome.status == 0 {
+            if outcome.reason == Reason::ClientLeft && outcome.status == 0 {
                 outcome.status = outcome.reason.status().as_u16();
             }
             super::log::write(&outcome);

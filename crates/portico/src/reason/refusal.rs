@@ -13,11 +13,17 @@ use crate::types::{Text, Tongue};
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
+    pub(crate) retry_after: Option<Duration>,
+    /// Boxed: a refusal is rare, and the results that may hold one are everywhere.
+    detail: Box<Detail>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Detail {
     public: Option<Text>,
     pub(crate) private: Cow<'static, str>,
     /// The request field at fault, in the API's notation (`messages[0].content`).
     pub(crate) param: Option<String>,
-    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Whose error shape an answer takes.
@@ -37,28 +43,23 @@ impl Refusal {
             ErrorKind::Overloaded | ErrorKind::RateLimit => Some(Duration::from_secs(1)),
             _ => None,
         };
-        Self { reason, public: None, private: Cow::Borrowed(""), param: None, retry_after }
+        Self { reason, retry_after, detail: Box::default() }
     }
 
     /// Replaces the reason's general text by one that says what is wrong with this request.
     pub(crate) fn saying(mut self, text: Text) -> Self {
-        self.public = Some(text);
+        self.detail.public = Some(text);
         self
     }
 
     /// Adds what only the log may know.
     pub(crate) fn because(mut self, private: impl Into<Cow<'static, str>>) -> Self {
-        self.private = private.into();
+        self.detail.private = private.into();
         self
     }
 
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
-        self.param = Some(param.into());
-        self
-    }
-
-    pub(crate) fn retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+        self.detail.param = Some(param.into());
         self
     }
 
@@ -99,6 +100,14 @@ impl Refusal {
         event.extend_from_slice(&json);
         event.extend_from_slice(b"\n\n");
         Bytes::from(event)
+    }
+}
+
+impl std::ops::Deref for Refusal {
+    type Target = Detail;
+
+    fn deref(&self) -> &Detail {
+        &self.detail
     }
 }
 

@@ -1,7 +1,7 @@
 //! The error log: Portico's own words, on standard error or in a file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,7 +83,7 @@ impl<'a> MakeWriter<'a> for Target {
     }
 }
 
-impl io::Write for Target {
+impl Write for Target {
     /// A log that can't be written is not a reason to stop: the words are lost, the traffic goes on.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = match self.lock().as_mut() {

@@ -28,12 +28,11 @@ use std::time::SystemTime;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-pub(crate) use facts::{AskError, ask};
-pub(crate) use fit::{Advice, Gpu, advise, quoted};
+pub(crate) use facts::ask;
+pub(crate) use fit::{advise, quoted};
 pub(crate) use install::{Installation, gpus};
 pub(crate) use output::clean;
 pub(crate) use ready::Probe;
-pub(crate) use surroundings::file_stem;
 
 use crate::config::{EndpointAddress, Model};
 use crate::sys::http::Target;

@@ -183,6 +183,9 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let mut bytes = Vec::new();
     for group in address.as_bytes().chunks(8) {
+        if group.len() != 8 {
+            return None;
+        }
         let word = u32::from_str_radix(std::str::from_utf8(group).ok()?, 16).ok()?;
         bytes.extend_from_slice(&word.to_ne_bytes());
     }

@@ -79,6 +79,8 @@ async fn a_killed_test_leaves_nothing() {
     test.kill().unwrap();
     test.wait().unwrap();
     until(SOON, "the server has ended", async || (!runs(id)).then_some(())).await;
+    let left = std::fs::read_to_string(folder.path().join("folder")).unwrap();
+    until(SOON, "its folder is gone", async || (!Path::new(&left).exists()).then_some(())).await;
 }
 
 #[tokio::test]
@@ -87,6 +89,7 @@ async fn victim() {
     let Some(file) = std::env::var_os("VICTIM_FILE") else { return };
     let folder = Folder::new();
     let process = shell("exec sleep 1000", &folder);
+    std::fs::write(Path::new(&file).with_file_name("folder"), folder.path().to_str().unwrap()).unwrap();
     // In one step: half a number would be another process.
     let unfinished = Path::new(&file).with_extension("part");
     std::fs::write(&unfinished, format!("{}\n", process.id())).unwrap();

@@ -58,6 +58,91 @@ fn admin(answer: &'static str) -> (PathBuf, std::thread::JoinHandle<String>) {
     (path, serving)
 }
 
+fn model(engine: Engine) -> Model {
+    use crate::config::{Boxes, EndpointAddress, Source};
+    Model {
+        name: "Qwen/q".to_owned(),
+        aliases: vec!["default".to_owned()],
+        upstream_name: None,
+        engine,
+        path: "/no/such.gguf".to_owned(),
+        source: Source::Auto,
+        endpoints: vec![EndpointAddress::Unix("/run/q.sock".into())],
+        allow_public: false,
+        api_key_file: None,
+        args: Vec::new(),
+        user: String::new(),
+        log: PathBuf::from("/no/such.log"),
+        start_timeout: Duration::from_secs(1),
+        probe_timeout: Duration::from_secs(1),
+        stop_grace: Duration::from_secs(1),
+        modalities: None,
+        context: None,
+        boxes: Boxes::None,
+    }
+}
+
+/// Outcome, standard output, standard error.
+fn run_on(words: &[&str], model: Model, admin: &Path) -> (Outcome, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut console = Console { out: &mut out, err: &mut err, tongue: Tongue::English };
+    let models = [model];
+    let setting = Setting { models: &models, admin, data_dir: Path::new("/no/such/data") };
+    let outcome = run(parse(words), setting, &mut console).unwrap();
+    (outcome, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[test]
+fn without_a_running_portico_the_list_comes_from_the_configuration_and_says_so() {
+    let nobody = Path::new("/no/such/admin.sock");
+    let (outcome, out, err) = run_on(&["list"], model(Engine::LlamaCpp), nobody);
+    assert_eq!(outcome, Outcome::Fine);
+    assert!(out.contains("Qwen/q  not running  llama.cpp"), "{out}");
+    assert!(err.contains("Portico is not running") && err.contains("portico run"), "{err}");
+    let (_, out, _) = run_on(&["list", "--json"], model(Engine::LlamaCpp), nobody);
+    let list: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(list[0]["endpoints"][0]["address"], "unix:/run/q.sock");
+    assert_eq!(list[0]["log"], "/no/such.log");
+
+    let (outcome, out, err) = run_on(&["restart", "default"], model(Engine::LlamaCpp), nobody);
+    assert_eq!((outcome, &*out), (Outcome::No, ""));
+    assert!(err.contains("portico run"), "{err}");
+}
+
+#[test]
+fn orders_go_to_the_models_own_name_and_refusals_are_shown() {
+    let (path, serving) = admin("HTTP/1.1 202 Accepted\r\ncontent-length: 19\r\n\r\n{\"state\":\"loading\"}");
+    let (outcome, out, _) = run_on(&["start", "default"], model(Engine::LlamaCpp), &path);
+    assert_eq!(outcome, Outcome::Fine);
+    assert!(out.contains("now loading"), "{out}");
+    assert_eq!(serving.join().unwrap(), "POST /models/Qwen%2Fq/start HTTP/1.1");
+
+    let (path, serving) =
+        admin("HTTP/1.1 409 Conflict\r\ncontent-length: 23\r\n\r\n{\"error\":\"is external\"}");
+    let (outcome, _, err) = run_on(&["stop", "Qwen/q"], model(Engine::External), &path);
+    assert_eq!((outcome, &*err), (Outcome::No, "error: Qwen/q: is external\n"));
+    serving.join().unwrap();
+}
+
+#[test]
+fn what_does_not_exist_is_answered_with_what_does() {
+    let nobody = Path::new("/no/such/admin.sock");
+    for words in [&["logs", "x"][..], &["start", "x"], &["install", "x"]] {
+        let (outcome, _, err) = run_on(words, model(Engine::LlamaCpp), nobody);
+        assert_eq!(outcome, Outcome::Usage);
+        assert!(err.contains("Configured: Qwen/q"), "{err}");
+    }
+    let (outcome, _, err) = run_on(&["logs", "default"], model(Engine::LlamaCpp), nobody);
+    assert_eq!(outcome, Outcome::No);
+    assert!(err.contains("has printed nothing yet"), "{err}");
+    let (outcome, _, err) = run_on(&["logs", "default"], model(Engine::External), nobody);
+    assert_eq!(outcome, Outcome::No);
+    assert!(err.contains("does not run"), "{err}");
+    let (outcome, out, _) = run_on(&["install"], model(Engine::External), nobody);
+    assert_eq!(outcome, Outcome::Fine);
+    assert!(out.contains("nothing to install"), "{out}");
+}
+
 #[test]
 fn the_running_portico_is_asked_over_its_socket() {
     let (path, serving) = admin("HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n[{\"name\":\"m\"}]");

@@ -1,0 +1,5 @@
+//! Promises at the edge, through the real path: the product's binary, over sockets, against real and scripted model
+//! servers.
+
+mod serving;
+mod support;
