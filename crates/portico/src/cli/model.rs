@@ -21,59 +21,13 @@ use crate::supervise::{self, Installation, clean};
 use crate::sys::http::{FetchError, Limits, Target, fetch};
 use crate::types::{Text, Tongue, text};
 
-<<<<<<< HEAD
-=======
-/// Model servers: list, install, start, stop, restart, logs.
-#[derive(Debug, clap::Args)]
-pub(crate) struct ModelArgs {
-    #[command(subcommand)]
-    command: ModelCommand,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum ModelCommand {
-    /// Every model: state, process, endpoints, and what is wrong
-    List {
-        /// One JSON array instead of a table
-        #[arg(long)]
-        json: bool,
-    },
-    /// Download the engine and the model, so that a start needs no network; cut off, it goes on where it was
-    Install {
-        /// One model; without it, all that Portico runs itself
-        name: Option<String>,
-    },
-    /// Say which model and flags suit this machine's GPU
-    Advise {
-        /// One JSON object instead of text
-        #[arg(long)]
-        json: bool,
-    },
-    /// Start a model that is stopped, or try again at once
-    Start { name: String },
-    /// Stop a model: requests for it are refused until it is started
-    Stop { name: String },
-    /// End a model's process and start a new one
-    Restart { name: String },
-    /// Show the last lines that a model server has printed
-    Logs {
-        name: String,
-        /// How many lines
-        #[arg(long, short = 'n', default_value_t = 200, value_name = "N")]
-        lines: usize,
-        /// Go on showing what comes
-        #[arg(long, short = 'f')]
-        follow: bool,
-    },
-}
-
 /// What these commands need of the configuration.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Setting<'a> {
-    pub(crate) models: &'a [Model],
+struct Setting<'a> {
+    models: &'a [Model],
     /// The admin socket.
-    pub(crate) admin: &'a Path,
-    pub(crate) data_dir: &'a Path,
+    admin: &'a Path,
+    data_dir: &'a Path,
 }
 
 impl<'a> From<&'a Config> for Setting<'a> {
@@ -82,27 +36,6 @@ impl<'a> From<&'a Config> for Setting<'a> {
     }
 }
 
-/// How a command ended, as the contract numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Fine,
-    /// The answer is no.
-    No,
-    /// Usage or configuration.
-    Usage,
-}
-
-impl Outcome {
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Outcome::Fine => 0,
-            Outcome::No => 1,
-            Outcome::Usage => 2,
-        }
-    }
-}
-
->>>>>>> supervise
 /// Where the words go: answers to `out`, everything else to `err`.
 pub(crate) struct Console<'a> {
     pub(crate) out: &'a mut dyn Write,
@@ -126,7 +59,6 @@ impl Console<'_> {
     }
 }
 
-<<<<<<< HEAD
 /// `portico model …` with the configuration that is found.
 pub(crate) fn model(context: &Context, command: ModelCommand) -> Outcome {
     let loaded = match config::load(context.config.as_deref(), &context.environment) {
@@ -136,17 +68,17 @@ pub(crate) fn model(context: &Context, command: ModelCommand) -> Outcome {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let mut console = Console { out: &mut out, err: &mut err, tongue: loaded.tongue };
     // Whoever read the output has gone: there is nobody left to tell.
-    run(command, &loaded.config, &mut console).unwrap_or(Outcome::Fine)
+    run(command, Setting::from(&loaded.config), &mut console).unwrap_or(Outcome::Fine)
 }
 
 /// Runs one command. The error is one of writing: whoever read the output has gone.
-fn run(command: ModelCommand, config: &Config, console: &mut Console<'_>) -> io::Result<Outcome> {
+fn run(command: ModelCommand, setting: Setting<'_>, console: &mut Console<'_>) -> io::Result<Outcome> {
     let (name, verb) = match command {
-        ModelCommand::List(JsonArguments { json }) => return list(config, json, console),
-        ModelCommand::Install(NameArguments { name }) => return install(config, name.as_deref(), console),
+        ModelCommand::List(JsonArguments { json }) => return list(setting, json, console),
+        ModelCommand::Install(NameArguments { name }) => return install(setting, name.as_deref(), console),
         ModelCommand::Advise(JsonArguments { json }) => return advise(json, console),
         ModelCommand::Logs(LogsArguments { name, lines, follow }) => {
-            return match find(config, name.as_deref()) {
+            return match find(setting, name.as_deref()) {
                 Ok(model) => logs::show(model, lines, follow, console),
                 Err(text) => console.refuse(&text, Outcome::Wrong),
             };
@@ -155,45 +87,21 @@ fn run(command: ModelCommand, config: &Config, console: &mut Console<'_>) -> io:
         ModelCommand::Stop(NameArguments { name }) => (name, "stop"),
         ModelCommand::Restart(NameArguments { name }) => (name, "restart"),
     };
-    order(config, name.as_deref(), verb, console)
+    order(setting, name.as_deref(), verb, console)
 }
 
 /// By name or alias; without one, the only one there is.
-fn find<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Model, Text> {
-    let names: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
+fn find<'a>(setting: Setting<'a>, name: Option<&str>) -> Result<&'a Model, Text> {
+    let names: Vec<&str> = setting.models.iter().map(|model| model.name.as_str()).collect();
     let names = names.join(", ");
     let Some(name) = name else {
-        return match &config.models[..] {
+        return match setting.models {
             [only] => Ok(only),
             _ => Err(text!("Which model? Configured: {names}", "哪个模型?已配置的模型:{names}")),
         };
     };
     let called = |model: &&Model| model.name == name || model.aliases.iter().any(|alias| alias == name);
-    config.models.iter().find(called).ok_or_else(|| {
-=======
-/// Runs one command. The error is one of writing: whoever read the output has gone.
-pub(crate) fn run(args: ModelArgs, setting: Setting<'_>, console: &mut Console<'_>) -> io::Result<Outcome> {
-    match args.command {
-        ModelCommand::List { json } => list(setting, json, console),
-        ModelCommand::Install { name } => install(setting, name.as_deref(), console),
-        ModelCommand::Advise { json } => advise(json, console),
-        ModelCommand::Start { name } => order(setting, &name, "start", console),
-        ModelCommand::Stop { name } => order(setting, &name, "stop", console),
-        ModelCommand::Restart { name } => order(setting, &name, "restart", console),
-        ModelCommand::Logs { name, lines, follow } => match find(setting, &name) {
-            Ok(model) => logs::show(model, lines, follow, console),
-            Err(text) => console.refuse(&text, Outcome::Usage),
-        },
-    }
-}
-
-/// By name or alias.
-fn find<'a>(setting: Setting<'a>, name: &str) -> Result<&'a Model, Text> {
-    let called = |model: &&Model| model.name == name || model.aliases.iter().any(|alias| alias == name);
     setting.models.iter().find(called).ok_or_else(|| {
-        let names: Vec<&str> = setting.models.iter().map(|model| model.name.as_str()).collect();
-        let names = names.join(", ");
->>>>>>> supervise
         text!("There is no model {name}. Configured: {names}", "没有模型 {name}。已配置的模型:{names}")
     })
 }
@@ -356,13 +264,13 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
 }
 
-<<<<<<< HEAD
-fn order(config: &Config, name: Option<&str>, verb: &str, console: &mut Console<'_>) -> io::Result<Outcome> {
-    let model = match find(config, name) {
-=======
-fn order(setting: Setting<'_>, name: &str, verb: &str, console: &mut Console<'_>) -> io::Result<Outcome> {
+fn order(
+    setting: Setting<'_>,
+    name: Option<&str>,
+    verb: &str,
+    console: &mut Console<'_>,
+) -> io::Result<Outcome> {
     let model = match find(setting, name) {
->>>>>>> supervise
         Ok(model) => model,
         Err(text) => return console.refuse(&text, Outcome::Wrong),
     };
@@ -400,19 +308,11 @@ fn escaped(name: &str) -> String {
     })
 }
 
-<<<<<<< HEAD
-fn install(config: &Config, name: Option<&str>, console: &mut Console<'_>) -> io::Result<Outcome> {
-    let models: Vec<&Model> = match name.map(|name| find(config, Some(name))) {
+fn install(setting: Setting<'_>, name: Option<&str>, console: &mut Console<'_>) -> io::Result<Outcome> {
+    let models: Vec<&Model> = match name.map(|name| find(setting, Some(name))) {
         Some(Ok(model)) => vec![model],
         Some(Err(text)) => return console.refuse(&text, Outcome::Wrong),
-        None => config.models.iter().filter(|model| model.engine != Engine::External).collect(),
-=======
-fn install(setting: Setting<'_>, name: Option<&str>, console: &mut Console<'_>) -> io::Result<Outcome> {
-    let models: Vec<&Model> = match name.map(|name| find(setting, name)) {
-        Some(Ok(model)) => vec![model],
-        Some(Err(text)) => return console.refuse(&text, Outcome::Usage),
         None => setting.models.iter().filter(|model| model.engine != Engine::External).collect(),
->>>>>>> supervise
     };
     if models.is_empty() {
         console.answer(&Text::fixed(

@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 
+use clap::Parser as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::super::arguments::{Arguments, Command};
 use super::*;
 
 #[test]
@@ -56,6 +58,13 @@ fn admin(answer: &'static str) -> (PathBuf, std::thread::JoinHandle<String>) {
     });
     is_ready.recv().unwrap();
     (path, serving)
+}
+
+/// As it is typed.
+fn parse(words: &[&str]) -> ModelCommand {
+    let arguments = Arguments::try_parse_from([&["portico", "model"], words].concat()).unwrap();
+    let Command::Model(arguments) = arguments.command else { panic!("{words:?} is not a model command") };
+    arguments.command
 }
 
 fn model(engine: Engine) -> Model {
@@ -129,7 +138,7 @@ fn what_does_not_exist_is_answered_with_what_does() {
     let nobody = Path::new("/no/such/admin.sock");
     for words in [&["logs", "x"][..], &["start", "x"], &["install", "x"]] {
         let (outcome, _, err) = run_on(words, model(Engine::LlamaCpp), nobody);
-        assert_eq!(outcome, Outcome::Usage);
+        assert_eq!(outcome, Outcome::Wrong);
         assert!(err.contains("Configured: Qwen/q"), "{err}");
     }
     let (outcome, _, err) = run_on(&["logs", "default"], model(Engine::LlamaCpp), nobody);
