@@ -47,10 +47,20 @@ pub(crate) fn read(path: Option<PathBuf>, environment: &Environment) -> Result<D
     let unreadable = |message| Problem::error(Code::Unreadable, &spot, message);
     let bytes = match read_bytes(&environment.directory.join(&path)) {
         Ok(bytes) => bytes,
+        Err(Failure::Folder) => {
+            return Err(unreadable(text!("{shown} is a folder", "{shown} 是文件夹")).help(text!(
+                "name the file in it, such as {shown}/portico.toml",
+                "请写出其中的文件,例如 {shown}/portico.toml"
+            )));
+        }
         Err(Failure::NotAFile) => {
-            return Err(unreadable(text!("{shown} is not a file", "{shown} 不是普通文件")).help(text!(
-                "name the file itself, such as {shown}/portico.toml",
-                "请写出文件本身,例如 {shown}/portico.toml"
+            return Err(unreadable(text!(
+                "{shown} is a pipe, a socket or a device, not a file",
+                "{shown} 是管道、套接字或设备,不是普通文件"
+            ))
+            .help(text!(
+                "a configuration is read again on reload, so it must be a regular file",
+                "重新加载时会再次读取配置,因此必须是普通文件"
             )));
         }
         Err(Failure::TooLarge) => {
@@ -94,6 +104,7 @@ pub(crate) fn read(path: Option<PathBuf>, environment: &Environment) -> Result<D
 }
 
 enum Failure {
+    Folder,
     NotAFile,
     TooLarge,
     Io(std::io::Error),
@@ -104,6 +115,9 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(Failure::Io)?;
     let metadata = file.metadata().map_err(Failure::Io)?;
+    if metadata.is_dir() {
+        return Err(Failure::Folder);
+    }
     // /dev/null is how one says "no configuration" to programs that insist on a file.
     if !metadata.is_file() && path != Path::new("/dev/null") {
         return Err(Failure::NotAFile);
