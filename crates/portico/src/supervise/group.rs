@@ -89,11 +89,13 @@ impl Group {
     async fn gone(&self, known: &mut Vec<Identity>, until: Instant) -> bool {
         let mut searched = Instant::now();
         loop {
-            let somebody = known.iter().any(|member| {
-                procfs::stat(member.pid).is_some_and(|stat| stat.identity == *member && !stat.zombie)
-            });
-            if !somebody || searched.elapsed() >= SEARCH {
-                *known = self.members();
+            known.retain(is_alive);
+            if known.is_empty() || searched.elapsed() >= SEARCH {
+                // Added to, never replaced: once the leader is dead, a descendant with a session and an environment
+                // of its own can't be found any more, only remembered.
+                let found = self.members().into_iter().filter(|member| !known.contains(member));
+                let found: Vec<Identity> = found.collect();
+                known.extend(found);
                 searched = Instant::now();
                 if known.is_empty() {
                     return true;
@@ -105,6 +107,10 @@ impl Group {
             sleep(LOOK).await;
         }
     }
+}
+
+fn is_alive(member: &Identity) -> bool {
+    procfs::stat(member.pid).is_some_and(|stat| stat.identity == *member && !stat.zombie)
 }
 
 fn log_failure(result: std::io::Result<()>) {

@@ -74,7 +74,8 @@ async fn one_that_ignores_sigterm_is_killed_after_its_grace() {
 async fn grandchildren_end_with_it_wherever_they_have_gone() {
     let place = Place::new();
     let mut spec = family(&place, "wait");
-    spec.model.stop_grace = Duration::from_millis(200);
+    // Long enough for several searches after the leader's death: then only memory knows the third of them.
+    spec.model.stop_grace = Duration::from_secs(1);
     let model = Supervised::start(spec);
     until("three grandchildren", || pids(&place).len() == 3).await;
     tokio::time::timeout(DEADLINE, model.shutdown()).await.unwrap();
