@@ -105,10 +105,9 @@ async fn portico_that_will_be_killed() {
         return;
     }
     let mut command = tokio::process::Command::new("sleep");
-    command.arg("1000");
+    command.arg("1000").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let child = crate::sys::process::spawn(command).await.unwrap();
-    fs::write(std::env::var_os("PORTICO_TEST_PID_FILE").unwrap(), format!("{}\n", child.id().unwrap()))
-        .unwrap();
+    fs::write(pid_file, format!("{}\n", child.id().unwrap())).unwrap();
     std::future::pending::<()>().await;
 }
 
