@@ -8,14 +8,12 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 
-use super::control::Control;
-use super::models::{self, Plan};
 use super::signals::{Signals, Wish};
-use super::tracing_log::ErrorLog;
-use super::{data, lock, reload};
+use super::{data, lock};
 use crate::access::Rules;
 use crate::admin;
 use crate::config::{Engine, Environment, Loaded, Problems};
+use crate::control::{self, Control, ErrorLog, Plan};
 use crate::front::{Door, Snapshot};
 use crate::listen::{self, Connections, Phase};
 use crate::observe::AccessLog;
@@ -42,7 +40,7 @@ pub(crate) fn serve(
     environment: Environment,
     announce: &mut dyn FnMut(Announce<'_>),
 ) -> Result<(), StartError> {
-    reload::startable(&loaded).map_err(|problems| StartError::Config(Box::new(problems)))?;
+    control::startable(&loaded).map_err(|problems| StartError::Config(Box::new(problems)))?;
     let other = StartError::Other;
     let source = loaded.source().cloned();
     let config = Arc::new(loaded.config);
@@ -85,7 +83,7 @@ pub(crate) fn serve(
                 snapshot: ArcSwap::from_pointee(Snapshot {
                     mode: config.mode(),
                     access: Rules::new(&config),
-                    models: models::registry(&models),
+                    models: control::registry(&models),
                     site,
                     config: config.clone(),
                 }),
@@ -116,7 +114,7 @@ pub(crate) fn serve(
             StartError::Other(text!("threads can't be started: {error}", "无法启动线程:{error}"))
         })?;
         let admin = tokio::spawn(admin::serve(admin, control.clone()));
-        let file = tokio::spawn(reload::watch_file(control.clone()));
+        let file = tokio::spawn(control::watch_file(control.clone()));
         announce(Announce { listeners: &control.listeners, config: &config });
         run(&control, signals, threads).await;
         file.abort();

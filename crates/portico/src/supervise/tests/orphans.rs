@@ -101,9 +101,7 @@ async fn a_model_of_another_living_portico_is_not_touched() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the other half of the_child_ends_when_portico_is_killed"]
 async fn portico_that_will_be_killed() {
-    if std::env::var_os("PORTICO_TEST_PID_FILE").is_none() {
-        return;
-    }
+    let Some(pid_file) = std::env::var_os("PORTICO_TEST_PID_FILE") else { return };
     let mut command = tokio::process::Command::new("sleep");
     command.arg("1000").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let child = crate::sys::process::spawn(command).await.unwrap();

@@ -20,7 +20,7 @@ pub(crate) struct Live {
 }
 
 /// What stands between the old models and the new ones, worked out before anything is touched.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     next: Vec<Planned>,
     /// Processes that no model of the new configuration uses.
     gone: Vec<Live>,
@@ -53,7 +53,7 @@ impl KeyFileError {
 
 impl Plan {
     /// Reads key files; starts and stops nothing.
-    pub(super) fn new(config: &Config, current: &[Live]) -> Result<Self, KeyFileError> {
+    pub(crate) fn new(config: &Config, current: &[Live]) -> Result<Self, KeyFileError> {
         let mut left: Vec<Live> = current.to_vec();
         let mut next = Vec::new();
         for model in &config.models {
@@ -82,7 +82,7 @@ impl Plan {
     }
 
     /// Carries the plan out on the current runtime. Processes that are gone are ended in the background.
-    pub(super) async fn carry_out(self, config: &Config) -> Vec<Live> {
+    pub(crate) async fn carry_out(self, config: &Config) -> Vec<Live> {
         for live in self.gone {
             if let Some(supervised) = live.supervised {
                 live.served.line.set_state(ModelState::Stopped);
@@ -118,7 +118,7 @@ impl Plan {
     }
 }
 
-pub(super) fn registry(models: &[Live]) -> Registry {
+pub(crate) fn registry(models: &[Live]) -> Registry {
     Registry::new(models.iter().map(|live| live.served.clone()).collect())
 }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 
+use super::error_log::ErrorLog;
 use super::models::Live;
 use super::reload;
-use super::tracing_log::ErrorLog;
 use crate::config::{Environment, Problems};
 use crate::front::Door;
 use crate::listen::{Connections, Phase};
@@ -25,16 +25,16 @@ pub(crate) struct Control {
     pub(crate) listeners: Vec<std::net::SocketAddr>,
     /// The file that a reload reads; `None`: the built-in defaults.
     pub(crate) source: Option<PathBuf>,
-    pub(super) environment: Environment,
-    pub(super) phase: watch::Sender<Phase>,
-    pub(super) log: Arc<ArcSwap<LogHandle>>,
-    pub(super) access_log: SyncMutex<AccessLog>,
-    pub(super) error_log: ErrorLog,
+    pub(crate) environment: Environment,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) log: Arc<ArcSwap<LogHandle>>,
+    pub(crate) access_log: SyncMutex<AccessLog>,
+    pub(crate) error_log: ErrorLog,
     /// Held during a reload, so that there is one at a time.
-    pub(super) models: Mutex<Vec<Live>>,
-    pub(super) reloads: AtomicU64,
-    pub(super) last_reload: SyncMutex<Option<LastReload>>,
-    pub(super) stop: Notify,
+    pub(crate) models: Mutex<Vec<Live>>,
+    pub(crate) reloads: AtomicU64,
+    pub(crate) last_reload: SyncMutex<Option<LastReload>>,
+    pub(crate) stop: Notify,
 }
 
 #[derive(Debug, Clone)]
@@ -107,7 +107,7 @@ impl Control {
         self.stop.notify_one();
     }
 
-    pub(super) fn reopen_logs(&self) {
+    pub(crate) fn reopen_logs(&self) {
         self.access_log.lock().unwrap_or_else(PoisonError::into_inner).reopen();
         if let Err(error) = self.error_log.reopen() {
             tracing::error!(%error, "the error log could not be reopened; the old file goes on");
@@ -115,7 +115,7 @@ impl Control {
     }
 
     /// Goes on with another access log. The old one is kept until every data thread has changed over.
-    pub(super) fn change_access_log(&self, new: AccessLog) {
+    pub(crate) fn change_access_log(&self, new: AccessLog) {
         self.log.store(Arc::new(new.handle()));
         let old =
             std::mem::replace(&mut *self.access_log.lock().unwrap_or_else(PoisonError::into_inner), new);
@@ -125,7 +125,7 @@ impl Control {
         });
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
+    pub(crate) fn set_phase(&self, phase: Phase) {
         self.door.draining.store(phase > Phase::Serving, Ordering::Relaxed);
         self.phase.send_replace(phase);
     }
