@@ -2,9 +2,11 @@
 //! servers.
 
 mod breaking;
+mod endpoints;
 mod errors;
 mod h2;
 mod leaving;
+mod models_list;
 mod serving;
 mod setup;
 mod streams;
