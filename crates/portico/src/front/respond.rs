@@ -16,6 +16,7 @@ use super::Answer;
 use super::body::Body;
 use super::headers::X_REQUEST_ID;
 use super::models::Served;
+use super::route;
 use super::snapshot::{Door, Snapshot};
 use crate::config::Modality;
 use crate::observe::Record;
@@ -45,7 +46,7 @@ impl Context {
         let path = parts.uri.path();
         let shape = match path {
             "/v1/messages" => Shape::Anthropic,
-            path if super::route::is_api(path) => Shape::OpenAi,
+            path if route::is_api(path) => Shape::OpenAi,
             _ => Shape::Plain,
         };
         Self {
@@ -230,14 +231,13 @@ pub(super) fn models(snapshot: &Snapshot) -> Response<Bytes> {
     json(&ModelList { object: "list", data })
 }
 
-/// `GET /v1/models/{id}`; an id with a slash may come encoded, as clients send it, or plain.
+/// `GET /v1/models/{id}`; clients encode what they like of an id, and slashes in it or not. Answered here, so that
+/// no reader behind Portico could read the path differently.
 pub(super) fn model(snapshot: &Snapshot, path: &str) -> Result<Response<Bytes>, Refusal> {
-    let id = path.strip_prefix("/v1/models/").unwrap_or_default().replace("%2F", "/").replace("%2f", "/");
+    let unknown = || Refusal::new(Reason::ModelNotFound).param("model");
+    let id = path.strip_prefix("/v1/models/").and_then(route::decoded).ok_or_else(unknown)?;
     let served = snapshot.models.find(&id)?;
-    match entries(served).find(|entry| *entry.id == *id) {
-        Some(entry) => Ok(json(&entry)),
-        None => Err(Refusal::new(Reason::ModelNotFound).param("model")),
-    }
+    entries(served).find(|entry| *entry.id == *id).map(|entry| json(&entry)).ok_or_else(unknown)
 }
 
 fn entries(served: &std::sync::Arc<Served>) -> impl Iterator<Item = ModelEntry<'_>> {

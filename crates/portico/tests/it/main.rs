@@ -2,5 +2,14 @@
 //! servers.
 
 mod command_line;
+mod breaking;
+mod endpoints;
+mod errors;
+mod h2;
+mod leaving;
+mod models_list;
 mod serving;
+mod setup;
+mod streams;
 mod support;
+mod surface;
