@@ -1,5 +1,7 @@
 //! Promises at the edge, through the real path: the product's binary, over sockets, against real and scripted model
 //! servers.
 
+mod cli;
+mod command;
 mod serving;
 mod support;
