@@ -12,6 +12,7 @@ mod reload;
 mod signals;
 mod start;
 mod tracing_log;
+mod unopened;
 
 pub(crate) use control::{Control, ReloadOutcome};
 pub(crate) use models::Live;

@@ -12,7 +12,7 @@ use super::control::Control;
 use super::models::{self, Plan};
 use super::signals::{Signals, Wish};
 use super::tracing_log::ErrorLog;
-use super::{data, lock, reload};
+use super::{data, lock, reload, unopened};
 use crate::access::Rules;
 use crate::admin;
 use crate::config::{Engine, Environment, Loaded, Problems};
@@ -46,20 +46,14 @@ pub(crate) fn serve(
     let other = StartError::Other;
     let source = loaded.source().cloned();
     let config = Arc::new(loaded.config);
-    let error_log =
-        ErrorLog::install(&config.log, environment.colour(environment.terminal)).map_err(|error| {
-            other(text!("the error log can't be opened: {error}", "无法打开错误日志:{error}"))
-        })?;
+    let error_log = ErrorLog::install(&config.log, environment.colour(environment.terminal))
+        .map_err(|error| other(unopened::error_log(&config.log, &error)))?;
     let _lock = prepare_data_dir(&config)?;
     let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let listeners = listen::bind(&config.listen.http, threads).map_err(|error| other(error.text()))?;
-    let access_log = AccessLog::start(&config.log.access, config.log.format).map_err(|error| {
-        other(text!(
-            "the access log can't be opened: {error}. Correct log.access or the permissions of its folder.",
-            "无法打开访问日志:{error}。请更正 log.access 或其目录的权限。"
-        ))
-    })?;
+    let access_log = AccessLog::start(&config.log.access, config.log.format)
+        .map_err(|error| other(unopened::access_log(&config.log, &error)))?;
     let plan = Plan::new(&config, &[]).map_err(|error| other(error.text()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
