@@ -28,7 +28,7 @@ use std::time::SystemTime;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-pub(crate) use facts::ask;
+pub(crate) use facts::{AskError, ask};
 pub(crate) use fit::{advise, quoted};
 pub(crate) use install::{Installation, gpus};
 pub(crate) use output::clean;

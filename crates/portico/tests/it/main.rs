@@ -4,4 +4,5 @@
 mod cli;
 mod command;
 mod serving;
+mod startup;
 mod support;
