@@ -19,6 +19,7 @@ use crate::config::{Engine, Environment, Loaded, Problems};
 use crate::front::{Door, Snapshot};
 use crate::listen::{self, Connections, Phase};
 use crate::observe::AccessLog;
+use crate::supervise::Supervised;
 use crate::types::{Text, text};
 use crate::ui::Site;
 
@@ -168,18 +169,33 @@ async fn run(control: &Arc<Control>, mut signals: Signals, threads: Vec<JoinHand
     tokio::select! {
         _ = &mut joined => {}
         () = tokio::time::sleep(drain) => cut(control, joined).await,
-        () = second_stop(control, &mut signals) => cut(control, joined).await,
+        () = second_stop(control, &mut signals) => {
+            control.models().await.iter().filter_map(|live| live.supervised.as_ref()).for_each(Supervised::hurry);
+            cut(control, joined).await;
+        }
     }
-    let models = control.models().await;
+    let models: Vec<_> = control.models().await.into_iter().filter_map(|live| live.supervised).collect();
+    let mut stopped = tokio::spawn(stop_models(models.clone()));
+    tokio::select! {
+        _ = &mut stopped => {}
+        () = second_stop(control, &mut signals) => {
+            tracing::warn!("model processes are killed");
+            models.iter().for_each(Supervised::hurry);
+            let _ = stopped.await;
+        }
+    }
+    tracing::info!("stopped");
+}
+
+/// Side by side: each may take its whole grace.
+async fn stop_models(models: Vec<Supervised>) {
     let stops: Vec<_> = models
         .into_iter()
-        .filter_map(|live| live.supervised)
         .map(|supervised| tokio::spawn(async move { supervised.shutdown().await }))
         .collect();
     for stop in stops {
         let _ = stop.await;
     }
-    tracing::info!("stopped");
 }
 
 async fn cut(control: &Control, joined: tokio::task::JoinHandle<()>) {
