@@ -3,6 +3,8 @@
 
 mod cli;
 mod command;
+mod engine;
+mod process;
 mod serving;
 mod startup;
 mod support;
