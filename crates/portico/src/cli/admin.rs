@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::arguments::JsonArguments;
+use super::model::shown_name;
 use super::{Context, Exit, check};
 use crate::config;
 use crate::sys::http::{FetchError, Limits, Target, fetch};
@@ -109,8 +110,7 @@ fn screen(answer: &Value, tongue: Tongue) -> String {
     }
     let _ = writeln!(out);
     for model in answer["models"].as_array().into_iter().flatten() {
-        let (name, engine, state) =
-            (string(&model["name"]), string(&model["engine"]), string(&model["state"]));
+        let (name, engine, state) = (shown_name(model), string(&model["engine"]), string(&model["state"]));
         let (running, waiting) = (&model["running"], &model["waiting"]);
         let load = word(text!("{running} running, {waiting} waiting", "运行 {running},等待 {waiting}"));
         let _ = writeln!(out, "  {name:<24} {engine:<10} {state:<8} {load}");

@@ -8,9 +8,34 @@ use crate::types::{Tongue, text};
 
 pub(crate) fn check(context: &Context, arguments: &JsonArguments) -> Exit {
     match config::load(context.config.as_deref(), &context.environment) {
-        Ok(loaded) => report(context, arguments, &loaded.document, &config::remarks(&loaded), loaded.tongue),
-        Err(problems) => report(context, arguments, &problems.document, &problems.list, problems.tongue),
+        Ok(loaded) => {
+            let mut remarks = config::remarks(&loaded);
+            let refusal = config::may_start(&loaded.config).err();
+            let startable = refusal.is_none()
+                && config::unbuilt(&loaded).iter().all(|problem| problem.severity != Severity::Error);
+            remarks.extend(refusal.map(|problem| Problem { severity: Severity::Warning, ..*problem }));
+            report(
+                context,
+                arguments,
+                &loaded.document,
+                &remarks,
+                Verdict::Valid { startable },
+                loaded.tongue,
+            )
+        }
+        Err(problems) => {
+            report(context, arguments, &problems.document, &problems.list, Verdict::Wrong, problems.tongue)
+        }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Valid {
+        /// `run` serves with it already: nothing in it waits for what is not built yet.
+        startable: bool,
+    },
+    Wrong,
 }
 
 fn report(
@@ -18,25 +43,29 @@ fn report(
     arguments: &JsonArguments,
     document: &Document,
     problems: &[Problem],
+    verdict: Verdict,
     tongue: Tongue,
 ) -> Exit {
-    let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
-    let verdict = if is_wrong { Exit::Wrong } else { Exit::Fine };
     if arguments.json {
         let printed = context.out.data(&format!("{}\n", json(document, problems, tongue)));
-        return if printed == Exit::Fine { verdict } else { printed };
+        return if printed == Exit::Fine && verdict == Verdict::Wrong { Exit::Wrong } else { printed };
     }
     if !problems.is_empty() {
         let render = Render { tongue, colour: context.out.talk_colour };
         context.out.talk(&render.all(document, problems));
     }
-    if is_wrong {
-        return Exit::Wrong;
-    }
+    let Verdict::Valid { startable } = verdict else { return Exit::Wrong };
     let fine = match &document.path {
-        Some(path) => {
+        Some(path) if startable => {
             let path = path.display();
             text!("{path} is valid.", "{path} 有效。")
+        }
+        Some(path) => {
+            let path = path.display();
+            text!(
+                "{path} is valid, but this version does not start with it yet: see the warnings.",
+                "{path} 有效,但此版本尚不能以它启动:请看上面的警告。"
+            )
         }
         None => text!("No configuration file: built-in defaults.", "没有配置文件:使用内置默认值。"),
     };

@@ -92,7 +92,7 @@ fn run(command: ModelCommand, setting: Setting<'_>, console: &mut Console<'_>) -
 
 /// By name or alias; without one, the only one there is.
 fn find<'a>(setting: Setting<'a>, name: Option<&str>) -> Result<&'a Model, Text> {
-    let names: Vec<&str> = setting.models.iter().map(|model| model.name.as_str()).collect();
+    let names: Vec<String> = setting.models.iter().map(label).collect();
     let names = names.join(", ");
     let Some(name) = name else {
         return match setting.models {
@@ -104,6 +104,22 @@ fn find<'a>(setting: Setting<'a>, name: Option<&str>) -> Result<&'a Model, Text>
     setting.models.iter().find(called).ok_or_else(|| {
         text!("There is no model {name}. Configured: {names}", "没有模型 {name}。已配置的模型:{names}")
     })
+}
+
+/// What a person knows it by: the implicit model has no name until its server has told it.
+fn label(model: &Model) -> String {
+    match model.endpoints.first() {
+        Some(endpoint) if model.name.is_empty() => endpoint.to_string(),
+        _ => model.name.clone(),
+    }
+}
+
+fn external(model: &Model) -> Text {
+    let name = label(model);
+    text!(
+        "{name} is an external model: Portico does not run its process.",
+        "{name} 是外部模型:Portico 不负责运行其进程。"
+    )
 }
 
 /// What the running Portico says, or why it says nothing.
@@ -248,7 +264,7 @@ fn row(model: &Value, tongue: Tongue) -> [String; 7] {
         endpoints.iter().map(one).collect::<Vec<_>>().join(", ")
     });
     [
-        plain("name"),
+        shown_name(model),
         plain("state"),
         plain("engine"),
         plain("pid"),
@@ -256,6 +272,12 @@ fn row(model: &Value, tongue: Tongue) -> [String; 7] {
         plain("since"),
         endpoints,
     ]
+}
+
+/// As [`label`], of a model as the admin socket tells it.
+pub(super) fn shown_name(model: &Value) -> String {
+    let name = model["name"].as_str().filter(|name| !name.is_empty());
+    clean(name.or_else(|| model["endpoints"][0]["address"].as_str()).unwrap_or("-").as_bytes())
 }
 
 /// Columns on a terminal: Chinese characters take two.
@@ -275,6 +297,9 @@ fn order(
         Err(text) => return console.refuse(&text, Outcome::Wrong),
     };
     let name = &model.name;
+    if name.is_empty() {
+        return console.refuse(&external(model), Outcome::No);
+    }
     match ask(setting, Method::POST, &format!("/models/{}/{verb}", escaped(name))) {
         Asked::Answer(StatusCode::ACCEPTED | StatusCode::OK, answer) => {
             let state = answer.get("state").and_then(Value::as_str).unwrap_or("-");

@@ -76,6 +76,22 @@ const COMMANDS: &[(&str, Text)] = &[
     ("help", Text::fixed("Print the help of a command", "显示命令的帮助")),
 ];
 
+/// Below the list of commands.
+const BEGIN: Text = Text::fixed(
+    "Where to begin:
+  portico run     without a configuration: a page and an API for this machine alone on
+                  http://127.0.0.1:8080, in front of the model server on 127.0.0.1:3001
+  portico check   says what a configuration means and what is wrong with it
+
+Exit codes: 0 fine, 1 the answer is no, 2 usage or configuration.",
+    "从这里开始:
+  portico run     没有配置文件时:在 http://127.0.0.1:8080 上提供仅供本机使用的页面和接口,
+                  后端是 127.0.0.1:3001 上的模型服务
+  portico check   检查配置文件,指出其中的问题
+
+退出码:0 正常,1 结果为否,2 用法或配置有误。",
+);
+
 /// What each argument means: first by the command's path, then for every command.
 const ARGUMENTS: &[(&str, &str, Text)] = &[
     (
@@ -140,6 +156,7 @@ fn localized(command: Command, path: &str, tongue: Tongue) -> Command {
         .subcommand_help_heading(text!("Commands", "命令").pick(tongue).to_owned())
         .arg(Arg::new("help").short('h').long("help").action(ArgAction::Help));
     if path.is_empty() {
+        command = command.after_help(BEGIN.pick(tongue).to_owned());
         command = command.arg(Arg::new("version").short('V').long("version").action(ArgAction::Version));
     }
     let names: Vec<String> = command.get_subcommands().map(|child| child.get_name().to_owned()).collect();

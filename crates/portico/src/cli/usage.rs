@@ -23,9 +23,24 @@ pub(crate) fn explain(error: &clap::Error, tongue: Tongue, out: &Out) -> Exit {
                 Tongue::English => out.talk(&rendered(out.talk_colour)),
                 Tongue::Chinese => out.talk(&in_chinese(error)),
             }
+            if let Some(hint) = bare_file(error) {
+                out.talk(&format!("{}\n", hint.pick(tongue)));
+            }
             Exit::Wrong
         }
     }
+}
+
+/// Other programs take the file as it is: `nginx -t` people type `check portico.toml`.
+fn bare_file(error: &clap::Error) -> Option<Text> {
+    let argument = error.get(ContextKind::InvalidArg).map(show)?;
+    let is_file = error.kind() == ErrorKind::UnknownArgument && argument.ends_with(".toml");
+    is_file.then(|| {
+        text!(
+            "The configuration file is named with --config {argument}",
+            "请用 --config {argument} 指定配置文件"
+        )
+    })
 }
 
 fn in_chinese(error: &clap::Error) -> String {
@@ -84,9 +99,12 @@ pub(crate) fn help(context: &Context, path: &[String]) -> Exit {
     command.build();
     for name in path {
         let Some(child) = command.find_subcommand(name).cloned() else {
-            let said = text!("error: there is no command `{name}`\n", "错误:没有命令 `{name}`\n");
-            context.out.talk(said.pick(context.tongue));
-            return Exit::Wrong;
+            // What is typed wrongly here is wrong as a command too, and that mistake is explained with its likeness.
+            let typed = std::iter::once("portico").chain(path.iter().map(String::as_str));
+            return match texts::command(context.tongue).try_get_matches_from(typed) {
+                Err(error) => explain(&error, context.tongue, &context.out),
+                Ok(_) => Exit::Wrong,
+            };
         };
         command = child;
     }

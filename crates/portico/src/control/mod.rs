@@ -7,6 +7,7 @@ mod error_log;
 mod models;
 mod process;
 mod reload;
+pub(crate) mod unopened;
 
 pub(crate) use error_log::ErrorLog;
 pub(crate) use models::{Live, Plan, registry};

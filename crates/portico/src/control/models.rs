@@ -4,11 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::StatusCode;
 use tokio::sync::watch;
 
 use crate::config::{Config, EndpointAddress, Engine, Model};
 use crate::front::{Registry, Served};
-use crate::supervise::{self, ModelStatus, Probe, Spec, Supervised};
+use crate::supervise::{self, AskError, ModelStatus, Probe, Spec, Supervised};
+use crate::sys::http::{self, FetchError};
 use crate::types::{ModelState, Text, text};
 use crate::upstream::Endpoint;
 
@@ -227,13 +229,36 @@ async fn ask(served: &Served, endpoint: &Endpoint, key: Option<&str>, failures: 
             true
         }
         Err(error) => {
-            endpoint.probe_failed(failures, &error);
-            let address = &endpoint.address;
+            let (how, fix) = no_answer(&served.config, &error);
+            let (address, en, zh) = (&endpoint.address, &fix.en, &fix.zh);
+            endpoint.probe_failed(failures, &format_args!("{how}. {en}"));
             served.set_detail(Some(text!(
-                "the model server at {address} does not answer: {error}",
-                "位于 {address} 的模型服务没有回答:{error}"
+                "no model server answers at {address}: {how}. {en}",
+                "{address} 没有模型服务应答:{how}。{zh}"
             )));
             false
         }
     }
+}
+
+/// Why an external server does not answer, and what to do about it.
+fn no_answer(model: &Model, error: &AskError) -> (String, Text) {
+    let how = match error {
+        AskError::Fetch(FetchError::Connect { source, .. }) => http::plain(source),
+        error => error.to_string(),
+    };
+    let refused = matches!(error, AskError::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN));
+    let fix = match (refused, model.name.is_empty()) {
+        (true, _) => text!(
+            "It wants a key: write it into a file and name that in `api_key_file`.",
+            "它需要密钥:请把密钥写入文件,并在 api_key_file 中指明。"
+        ),
+        // No [[model]] is written: most likely the first start.
+        (false, true) => text!(
+            "Start your model server there, or write a [[model]] in portico.toml that says where it is or what Portico should start (`portico config explain model`).",
+            "请在该地址启动模型服务,或在 portico.toml 中用 [[model]] 写明它的地址或要由 Portico 启动的模型(`portico config explain model`)。"
+        ),
+        (false, false) => text!("Start it, or correct `endpoints`.", "请启动它,或更正 endpoints。"),
+    };
+    (how, fix)
 }

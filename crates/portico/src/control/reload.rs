@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::models::{self, Plan};
 use super::process::{Control, ReloadOutcome};
+use super::unopened;
 use crate::access::Rules;
 use crate::config::{self, Config, Problems};
 use crate::front::Snapshot;
@@ -44,10 +45,7 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
         Err(error) => return ReloadOutcome::Refused(error.text()),
     };
     if let Err(error) = control.error_log.change(&new.log) {
-        return ReloadOutcome::Refused(text!(
-            "the error log can't be opened: {error}",
-            "无法打开错误日志:{error}"
-        ));
+        return ReloadOutcome::Refused(unopened::error_log(&new.log, &error));
     }
     if let Some(log) = built.access_log {
         control.change_access_log(log);
@@ -89,15 +87,12 @@ fn build(new: &Config, old: &Snapshot) -> Result<Built, Text> {
         Arc::new(Site::open(&new.site).map_err(|error| error.text())?)
     };
     let same_log = new.log.access == old.config.log.access && new.log.format == old.config.log.format;
-    let access_log =
-        if same_log {
-            None
-        } else {
-            let started = AccessLog::start(&new.log.access, new.log.format);
-            Some(started.map_err(|error| {
-                text!("the access log can't be opened: {error}", "无法打开访问日志:{error}")
-            })?)
-        };
+    let access_log = if same_log {
+        None
+    } else {
+        let started = AccessLog::start(&new.log.access, new.log.format);
+        Some(started.map_err(|error| unopened::access_log(&new.log, &error))?)
+    };
     Ok(Built { site, access_log })
 }
 

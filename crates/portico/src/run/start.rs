@@ -17,6 +17,7 @@ use crate::control::{self, Control, ErrorLog, Plan};
 use crate::front::{Door, Snapshot};
 use crate::listen::{self, Connections, Phase};
 use crate::observe::AccessLog;
+use crate::supervise::Supervised;
 use crate::types::{Text, text};
 use crate::ui::Site;
 
@@ -44,20 +45,14 @@ pub(crate) fn serve(
     let other = StartError::Other;
     let source = loaded.source().cloned();
     let config = Arc::new(loaded.config);
-    let error_log =
-        ErrorLog::install(&config.log, environment.colour(environment.terminal)).map_err(|error| {
-            other(text!("the error log can't be opened: {error}", "无法打开错误日志:{error}"))
-        })?;
+    let error_log = ErrorLog::install(&config.log, environment.colour(environment.terminal))
+        .map_err(|error| other(control::unopened::error_log(&config.log, &error)))?;
     let _lock = prepare_data_dir(&config)?;
     let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let listeners = listen::bind(&config.listen.http, threads).map_err(|error| other(error.text()))?;
-    let access_log = AccessLog::start(&config.log.access, config.log.format).map_err(|error| {
-        other(text!(
-            "the access log can't be opened: {error}. Correct log.access or the permissions of its folder.",
-            "无法打开访问日志:{error}。请更正 log.access 或其目录的权限。"
-        ))
-    })?;
+    let access_log = AccessLog::start(&config.log.access, config.log.format)
+        .map_err(|error| other(control::unopened::access_log(&config.log, &error)))?;
     let plan = Plan::new(&config, &[]).map_err(|error| other(error.text()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -172,18 +167,33 @@ async fn run(control: &Arc<Control>, mut signals: Signals, threads: Vec<JoinHand
     tokio::select! {
         _ = &mut joined => {}
         () = tokio::time::sleep(drain) => cut(control, joined).await,
-        () = second_stop(control, &mut signals) => cut(control, joined).await,
+        () = second_stop(control, &mut signals) => {
+            control.models().await.iter().filter_map(|live| live.supervised.as_ref()).for_each(Supervised::hurry);
+            cut(control, joined).await;
+        }
     }
-    let models = control.models().await;
+    let models: Vec<_> = control.models().await.into_iter().filter_map(|live| live.supervised).collect();
+    let mut stopped = tokio::spawn(stop_models(models.clone()));
+    tokio::select! {
+        _ = &mut stopped => {}
+        () = second_stop(control, &mut signals) => {
+            tracing::warn!("model processes are killed");
+            models.iter().for_each(Supervised::hurry);
+            let _ = stopped.await;
+        }
+    }
+    tracing::info!("stopped");
+}
+
+/// Side by side: each may take its whole grace.
+async fn stop_models(models: Vec<Supervised>) {
     let stops: Vec<_> = models
         .into_iter()
-        .filter_map(|live| live.supervised)
         .map(|supervised| tokio::spawn(async move { supervised.shutdown().await }))
         .collect();
     for stop in stops {
         let _ = stop.await;
     }
-    tracing::info!("stopped");
 }
 
 async fn cut(control: &Control, joined: tokio::task::JoinHandle<()>) {

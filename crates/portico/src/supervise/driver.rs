@@ -33,12 +33,20 @@ const NOTHING: Text = Text { en: Cow::Borrowed(""), zh: Cow::Borrowed("") };
 
 type Doing<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
+/// What can be said at any time, also when orders are no longer taken.
+pub(super) struct Calls {
+    pub(super) unreachable: Arc<Notify>,
+    pub(super) hurry: Arc<Notify>,
+}
+
 pub(super) struct Driver {
     spec: Spec,
     machine: Machine,
     began: Instant,
     orders: mpsc::Receiver<Order>,
-    unreachable: Arc<Notify>,
+    calls: Calls,
+    /// Nobody has time for grace any more.
+    hurried: bool,
     publish: watch::Sender<ModelStatus>,
     tail: Tail,
 
@@ -64,6 +72,7 @@ pub(super) struct Driver {
 enum Seen {
     Order(Option<Order>),
     Unreachable,
+    Hurry,
     Checked(bool),
     Ended(std::io::Result<std::process::ExitStatus>),
     Ready(ModelFacts),
@@ -76,7 +85,7 @@ impl Driver {
     pub(super) fn new(
         spec: Spec,
         orders: mpsc::Receiver<Order>,
-        unreachable: Arc<Notify>,
+        calls: Calls,
         publish: watch::Sender<ModelStatus>,
     ) -> Self {
         Self {
@@ -84,7 +93,8 @@ impl Driver {
             machine: Machine::new(),
             began: Instant::now(),
             orders,
-            unreachable,
+            calls,
+            hurried: false,
             publish,
             tail: Tail::default(),
             running: None,
@@ -112,7 +122,7 @@ impl Driver {
     }
 
     async fn next(&mut self) -> Seen {
-        let Self { orders, unreachable, running, leader_ended, probing, checking, ending, .. } = self;
+        let Self { orders, calls, running, leader_ended, probing, checking, ending, .. } = self;
         let (start_deadline, pause_until) = (self.start_deadline, self.pause_until);
         // A report that comes during a check may be about what happened after it, so it is kept for another one.
         let may_check = checking.is_none();
@@ -130,7 +140,8 @@ impl Driver {
             reached = done(checking) => Seen::Checked(reached),
             () = at(start_deadline) => Seen::StartDeadline,
             () = at(pause_until) => Seen::PauseOver,
-            () = unreachable.notified(), if may_check => Seen::Unreachable,
+            () = calls.unreachable.notified(), if may_check => Seen::Unreachable,
+            () = calls.hurry.notified() => Seen::Hurry,
         }
     }
 
@@ -146,6 +157,12 @@ impl Driver {
                 self.happen(Event::Shutdown).await;
             }
             Seen::Unreachable => self.check(),
+            Seen::Hurry => {
+                self.hurried = true;
+                if self.ending.is_some() {
+                    self.end_group(Grace::Short);
+                }
+            }
             Seen::Checked(reached) => {
                 self.checking = None;
                 if !reached {
@@ -255,6 +272,7 @@ impl Driver {
     fn end_group(&mut self, grace: Grace) {
         let Some(running) = &self.running else { return };
         let grace = match grace {
+            _ if self.hurried => Duration::ZERO,
             Grace::Full => self.spec.model.stop_grace,
             Grace::Short => self.spec.model.stop_grace.min(SHORT_GRACE),
         };

@@ -28,7 +28,7 @@ use std::time::SystemTime;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-pub(crate) use facts::ask;
+pub(crate) use facts::{AskError, ask};
 pub(crate) use fit::{advise, quoted};
 pub(crate) use install::{Installation, gpus};
 pub(crate) use output::clean;
@@ -117,6 +117,7 @@ const WAITING_ORDERS: usize = 16;
 pub(crate) struct Supervised {
     orders: mpsc::Sender<Order>,
     unreachable: Arc<Notify>,
+    hurry: Arc<Notify>,
     status: watch::Receiver<ModelStatus>,
 }
 
@@ -125,7 +126,7 @@ impl Supervised {
     /// the data plane's.
     pub(crate) fn start(spec: Spec) -> Self {
         let (orders, incoming) = mpsc::channel(WAITING_ORDERS);
-        let unreachable = Arc::new(Notify::new());
+        let (unreachable, hurry) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (publish, status) = watch::channel(ModelStatus {
             state: ModelState::Loading,
             since: SystemTime::now(),
@@ -136,9 +137,10 @@ impl Supervised {
             facts: Arc::default(),
             api_key: None,
         });
-        let driver = driver::Driver::new(spec, incoming, Arc::clone(&unreachable), publish);
+        let calls = driver::Calls { unreachable: Arc::clone(&unreachable), hurry: Arc::clone(&hurry) };
+        let driver = driver::Driver::new(spec, incoming, calls, publish);
         tokio::spawn(Box::pin(driver.run()));
-        Self { orders, unreachable, status }
+        Self { orders, unreachable, hurry, status }
     }
 
     /// The present status, and all later ones.
@@ -161,6 +163,11 @@ impl Supervised {
     /// would differ; a model that the operator has stopped stays stopped.
     pub(crate) async fn replace(&self, spec: Spec) {
         let _ = self.orders.send(Order::Replace(Box::new(spec))).await;
+    }
+
+    /// No more grace: what is being ended is killed now, and what will be ended is killed then.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
     }
 
     /// Ends the process, and returns when none of its group is left: after `stop_grace` at the latest they are

@@ -38,7 +38,7 @@ pub(crate) struct Limits {
 /// Why there is no answer. The words are for logs and for [`crate::types::Text`]s that quote them.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
-    #[error("can't connect to {target}: {source}")]
+    #[error("can't connect to {target}: {}", plain(source))]
     Connect { target: String, source: std::io::Error },
     #[error("no connection to {target} within {after:?}")]
     ConnectTimeout { target: String, after: Duration },
@@ -58,6 +58,12 @@ impl FetchError {
         use std::io::ErrorKind::{ConnectionRefused, NotFound};
         matches!(self, FetchError::Connect { source, .. } if matches!(source.kind(), ConnectionRefused | NotFound))
     }
+}
+
+/// An error of the system without its number, which tells a reader nothing.
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl std::fmt::Display for Target {

@@ -1,15 +1,21 @@
 //! Promises at the edge, through the real path: the product's binary, over sockets, against real and scripted model
 //! servers.
 
-mod command_line;
 mod breaking;
+mod cli;
+mod command;
+mod command_line;
 mod endpoints;
+mod engine;
 mod errors;
 mod h2;
 mod leaving;
 mod models_list;
+mod process;
+mod serving;
 mod serving;
 mod setup;
+mod startup;
 mod streams;
 mod support;
 mod surface;

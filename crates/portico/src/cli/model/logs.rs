@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Console, Outcome};
+use super::{Console, Outcome, label};
 use crate::config::{Engine, Model};
 use crate::supervise::clean;
 use crate::types::{Text, text};
@@ -22,8 +22,8 @@ pub(super) fn show(
     follow: bool,
     console: &mut Console<'_>,
 ) -> io::Result<Outcome> {
-    let name = &model.name;
     if model.engine == Engine::External {
+        let name = label(model);
         let text = text!(
             "{name} is served by a server that Portico does not run: its log is where that server writes it.",
             "{name} 由外部服务提供,Portico 不负责运行它:日志在该服务自己的位置。"
