@@ -6,6 +6,7 @@ mod endpoints;
 mod errors;
 mod h2;
 mod leaving;
+mod limits;
 mod manners;
 mod models_list;
 mod queue;
