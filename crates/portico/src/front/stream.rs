@@ -126,7 +126,10 @@ impl StreamBody {
                     match chunk {
                         Poll::Ready(Some(Ok(_))) => {}
                         Poll::Pending if !over => return Poll::Pending,
-                        Poll::Ready(_) | Poll::Pending => self.phase = Phase::Ended(Reason::Completed),
+                        Poll::Ready(_) | Poll::Pending => {
+                            flow.note(record);
+                            self.phase = Phase::Ended(Reason::Completed);
+                        }
                     }
                 }
                 Phase::Failed { reason, flushes } => {

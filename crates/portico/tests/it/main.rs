@@ -2,6 +2,7 @@
 //! servers.
 
 mod breaking;
+mod drain;
 mod endpoints;
 mod errors;
 mod h2;
@@ -11,6 +12,7 @@ mod limits;
 mod manners;
 mod models_list;
 mod queue;
+mod records;
 mod serving;
 mod setup;
 mod slow_reader;
