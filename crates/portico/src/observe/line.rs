@@ -3,41 +3,96 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::record::{Outcome, shown};
 
 /// One JSON object and a line feed, as the contract lists its keys.
+///
+/// Written by hand, not by a serialiser: this runs once for every request, and most of it is fixed text.
 pub(super) fn json(outcome: &Outcome, out: &mut Vec<u8>) {
-    let id = std::str::from_utf8(&outcome.id).unwrap_or_default();
-    let user_agent = shown(outcome.user_agent.as_ref());
-    let line = JsonLine {
-        time: Timestamp(outcome.time),
-        id,
-        remote: outcome.remote,
-        user: None,
-        key: None,
-        method: outcome.method.as_str(),
-        path: outcome.path(),
-        status: outcome.status,
-        reason: outcome.reason.code(),
-        bytes_in: outcome.bytes_in,
-        bytes_out: outcome.bytes_out,
-        model: outcome.model.as_deref(),
-        stream: outcome.stream,
-        queue_seconds: Seconds(outcome.queue),
-        ttft_seconds: outcome.ttft.map(Seconds),
-        seconds: Seconds(outcome.seconds),
-        tokens_in: outcome.tokens_in,
-        tokens_out: outcome.tokens_out,
-        images: outcome.images,
-        tls: None,
-        protocol: protocol(outcome.version),
-        user_agent: user_agent.as_deref(),
-    };
-    // Strings and numbers into memory: neither can fail.
-    let _ = serde_json::to_writer(&mut *out, &line);
-    out.push(b'\n');
+    out.extend_from_slice(b"{\"time\":\"");
+    timestamp(outcome.time, out);
+    out.extend_from_slice(b"\",\"id\":\"");
+    out.extend_from_slice(&outcome.id);
+    out.extend_from_slice(b"\",\"remote\":\"");
+    let _ = write!(out, "{}", outcome.remote);
+    out.extend_from_slice(b"\",\"user\":null,\"key\":null,\"method\":");
+    string(Some(outcome.method.as_str()), out);
+    out.extend_from_slice(b",\"path\":");
+    string(Some(outcome.path()), out);
+    out.extend_from_slice(b",\"status\":");
+    number(Some(u64::from(outcome.status)), out);
+    out.extend_from_slice(b",\"reason\":\"");
+    out.extend_from_slice(outcome.reason.code().as_bytes());
+    out.extend_from_slice(b"\",\"bytes_in\":");
+    number(Some(outcome.bytes_in), out);
+    out.extend_from_slice(b",\"bytes_out\":");
+    number(Some(outcome.bytes_out), out);
+    out.extend_from_slice(b",\"model\":");
+    string(outcome.model.as_deref(), out);
+    out.extend_from_slice(if outcome.stream { b",\"stream\":true" } else { b",\"stream\":false" });
+    out.extend_from_slice(b",\"queue_seconds\":");
+    seconds(Some(outcome.queue), out);
+    out.extend_from_slice(b",\"ttft_seconds\":");
+    seconds(outcome.ttft, out);
+    out.extend_from_slice(b",\"seconds\":");
+    seconds(Some(outcome.seconds), out);
+    out.extend_from_slice(b",\"tokens_in\":");
+    number(outcome.tokens_in, out);
+    out.extend_from_slice(b",\"tokens_out\":");
+    number(outcome.tokens_out, out);
+    out.extend_from_slice(b",\"images\":");
+    number(Some(u64::from(outcome.images)), out);
+    out.extend_from_slice(b",\"tls\":null,\"protocol\":\"");
+    out.extend_from_slice(protocol(outcome.version).as_bytes());
+    out.extend_from_slice(b"\",\"user_agent\":");
+    string(shown(outcome.user_agent.as_ref()).as_deref(), out);
+    out.extend_from_slice(b"}\n");
+}
+
+fn string(value: Option<&str>, out: &mut Vec<u8>) {
+    // Strings into memory: this can't fail.
+    let _ = serde_json::to_writer(out, &value);
+}
+
+fn number(value: Option<u64>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Seconds with microseconds; more digits would only be noise.
+fn seconds(value: Option<Duration>, out: &mut Vec<u8>) {
+    let Some(value) = value else { return out.extend_from_slice(b"null") };
+    number(Some(value.as_secs()), out);
+    out.push(b'.');
+    digits(u64::from(value.subsec_micros()), 6, out);
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn timestamp(time: Duration, out: &mut Vec<u8>) {
+    let (days, rest) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    for (value, width, after) in [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day, 2, b'T'),
+        (rest / 3600, 2, b':'),
+        (rest / 60 % 60, 2, b':'),
+        (rest % 60, 2, b'.'),
+        (u64::from(time.subsec_millis()), 3, b'Z'),
+    ] {
+        digits(value, width, out);
+        out.push(after);
+    }
+}
+
+/// The last `width` decimal digits.
+fn digits(value: u64, width: u32, out: &mut Vec<u8>) {
+    for place in (0..width).rev() {
+        let digit = value / 10_u64.pow(place) % 10;
+        out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+    }
 }
 
 /// The recipe's `qwen_combined`, to the letter.
@@ -102,59 +157,6 @@ impl std::fmt::Display for Milliseconds {
     }
 }
 
-#[derive(Serialize)]
-struct JsonLine<'a> {
-    time: Timestamp,
-    id: &'a str,
-    remote: std::net::IpAddr,
-    user: Option<&'a str>,
-    key: Option<&'a str>,
-    method: &'a str,
-    path: &'a str,
-    status: u16,
-    reason: &'static str,
-    bytes_in: u64,
-    bytes_out: u64,
-    model: Option<&'a str>,
-    stream: bool,
-    queue_seconds: Seconds,
-    ttft_seconds: Option<Seconds>,
-    seconds: Seconds,
-    tokens_in: Option<u64>,
-    tokens_out: Option<u64>,
-    images: u32,
-    tls: Option<&'a str>,
-    protocol: &'static str,
-    user_agent: Option<&'a str>,
-}
-
-/// A duration as seconds with microseconds; more digits would only be noise.
-struct Seconds(Duration);
-
-impl Serialize for Seconds {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[expect(clippy::cast_precision_loss, reason = "microseconds of a request fit a double exactly")]
-        serializer.serialize_f64(self.0.as_micros() as f64 / 1e6)
-    }
-}
-
-/// RFC 3339 in UTC with milliseconds.
-struct Timestamp(Duration);
-
-impl Serialize for Timestamp {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (days, rest) = (self.0.as_secs() / 86_400, self.0.as_secs() % 86_400);
-        let (year, month, day) = civil(days);
-        serializer.collect_str(&format_args!(
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-            rest / 3600,
-            rest / 60 % 60,
-            rest % 60,
-            self.0.subsec_millis()
-        ))
-    }
-}
-
 /// Days since the epoch to a date of the Gregorian calendar (Howard Hinnant's `civil_from_days`): a log line needs
 /// no time zone, and this costs nanoseconds where a calendar library costs a microsecond.
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -182,6 +184,15 @@ mod tests {
             let (year, month, day) = civil(days);
             assert_eq!((year as i16, month as i8, day as i8), (date.year(), date.month(), date.day()));
         }
+    }
+
+    #[test]
+    fn numbers_and_times_are_json_and_rfc_3339() {
+        let mut out = Vec::new();
+        timestamp(Duration::from_millis(1_795_447_836_042), &mut out);
+        seconds(Some(Duration::from_micros(12_000_089)), &mut out);
+        seconds(Some(Duration::ZERO), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "2026-11-23T15:30:36.042Z12.0000890.000000");
     }
 
     #[test]

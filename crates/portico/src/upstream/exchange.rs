@@ -108,18 +108,17 @@ impl Exchange {
                 },
                 Some(Err(error)) => Poll::Ready(Some(Err(ExchangeError::Broken(error)))),
                 None => {
-                    self.finish(cx);
+                    self.finish();
                     Poll::Ready(None)
                 }
             };
         }
     }
 
-    /// The answer is complete: the connection may serve another request if nothing else came over it.
-    fn finish(&mut self, cx: &mut Context<'_>) {
-        if let Some(mut connection) = self.connection.take()
-            && connection.is_clean(cx)
-        {
+    /// The answer is complete. Whether its connection is clean enough for another request is asked when one wants it:
+    /// by then also bytes that nobody asked for may have come.
+    fn finish(&mut self) {
+        if let Some(connection) = self.connection.take() {
             pool::give_back(self.endpoint.id, connection);
         }
     }
