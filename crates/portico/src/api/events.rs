@@ -110,8 +110,7 @@ impl EventFilter {
             && chunk.ends_with(b"\n\n")
             && memmem::find(chunk, b"\"usage\"").is_none()
             && memmem::find(chunk, b"[DONE]").is_none()
-            && memmem::find(chunk, b"data: {\"error\"").is_none()
-            && memmem::find(chunk, b"data:{\"error\"").is_none();
+            && memmem::find(chunk, b"\"error\"").is_none();
         if plain {
             self.data_events += memmem::find_iter(chunk, b"\n\n").count() as u64;
         }
@@ -129,7 +128,7 @@ impl EventFilter {
             out.push_back(event);
             return;
         }
-        if top_level(json, "error").is_some() && top_level(json, "choices").is_none() {
+        if is_error(json) {
             self.failed = Some(event.slice(data));
             return;
         }
@@ -169,6 +168,14 @@ impl EventFilter {
         }
         (!same).then(|| Bytes::from([&event[..span.start], &asked, &event[span.end..]].concat()))
     }
+}
+
+/// `{"error": …}`, or `{"object": "error", …}` as older engines say it.
+fn is_error(json: &[u8]) -> bool {
+    let object_is_error = || top_level(json, "object").is_some_and(|span| json[span] == *b"\"error\"");
+    memmem::find(json, b"\"error\"").is_some()
+        && top_level(json, "choices").is_none()
+        && (top_level(json, "error").is_some() || object_is_error())
 }
 
 /// The index behind the first event's blank line, whichever of the two line ends is used.
@@ -291,13 +298,22 @@ mod tests {
 
     #[test]
     fn the_model_server_s_own_error_is_kept_back() {
-        let stream = format!(
-            "{}data: {{\"error\":{{\"message\":\"/root/x 127.0.0.1\"}}}}\n\ndata: [DONE]\n\n",
-            event("a")
-        );
-        let (out, filter) = filtered("up", false, &stream);
-        assert_eq!(out, event("a"));
-        assert!(filter.failed().is_some() && !filter.done());
+        for error in [
+            r#"data: {"error":{"message":"/root/x 127.0.0.1"}}"#,
+            r#"data: { "error" : {"message":"/root/x 127.0.0.1"}}"#,
+            r#"data: {"id":null,"error":"/root/x 127.0.0.1"}"#,
+            r#"data:{"object":"error","message":"/root/x 127.0.0.1","code":500}"#,
+        ] {
+            // The name is known to need no change: the quick look decides.
+            let stream = format!("{}{}{error}\n\ndata: [DONE]\n\n", event("a"), event("b"));
+            let (out, filter) = filtered("up", false, &stream);
+            assert_eq!(out, event("a") + &event("b"), "{error}");
+            assert!(filter.failed().is_some() && !filter.done(), "{error}");
+        }
+        let harmless =
+            r#"data: {"choices":[{"delta":{"content":"say \"error\""}}],"error":null,"model":"up"}"#;
+        let stream = format!("{}{harmless}\n\n", event("a"));
+        assert_eq!(filtered("up", false, &stream).0, stream);
     }
 
     #[test]

@@ -176,12 +176,13 @@ pub(super) fn refusal(
 }
 
 /// What a client gets whose bytes could not be read as a request: the whole answer, to be written as it is, and its
-/// record. `began` is what came, as far as it is known: its first line tells in whose shape to speak.
+/// record. `began` is its first bytes, perhaps with zeros behind them: the path tells in whose shape to speak.
 pub(crate) fn unparsed(began: &[u8], peer: IpAddr, reason: Reason) -> Vec<u8> {
-    let line = began.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let line = began.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let target = words.nth(1).unwrap_or_default();
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let path = String::from_utf8_lossy(&path[..path.len().min(64)]);
+    let path = String::from_utf8_lossy(path);
     let (body, content_type) = Refusal::new(reason).body(shape(&path), Tongue::English);
     let id = Record::malformed(peer, reason, body.len() as u64);
     let (status, id) = (reason.status(), String::from_utf8_lossy(&id));

@@ -113,10 +113,9 @@ async fn http1(io: Watched, state: &Rc<State>, shared: Shared) {
     .await;
     match result {
         Some(result) => {
-            let http1::Parts { io, read_buf, .. } = connection.into_parts();
-            let (mut stream, unparsed) = io.into_inner().into_parts();
-            if let Some(status) = unparsed {
-                refuse_unparsed(&mut stream, &read_buf, state.peer(), status).await;
+            let (mut stream, unparsed) = connection.into_parts().io.into_inner().into_parts();
+            if let Some((began, status)) = unparsed {
+                refuse_unparsed(&mut stream, &began, state.peer(), status).await;
             } else if result.is_err_and(|error| error.is_parse()) {
                 Record::malformed(state.peer(), Reason::MalformedRequest, 0);
             }

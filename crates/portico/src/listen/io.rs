@@ -14,9 +14,15 @@ use tokio::net::TcpStream;
 
 use super::state::State;
 
+/// Enough of a request line to know the path by.
+const BEGAN_BYTES: usize = 48;
+
 pub(super) struct Watched {
     stream: TcpStream,
     prefix: Bytes,
+    /// How the head began that was read last. hyper throws a head away that it can't accept, and the answer to it is
+    /// in the words of the API that it was for.
+    began: [u8; BEGAN_BYTES],
     /// The status that hyper would have answered to bytes that it could not read.
     unparsed: Option<StatusCode>,
     state: Rc<State>,
@@ -24,12 +30,14 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(stream: TcpStream, prefix: Bytes, state: Rc<State>) -> Self {
-        Self { stream, prefix, unparsed: None, state }
+        let began = beginning(&prefix);
+        Self { stream, prefix, began, unparsed: None, state }
     }
 
-    /// The socket, and hyper's judgement where it could not read a request.
-    pub(super) fn into_parts(self) -> (TcpStream, Option<StatusCode>) {
-        (self.stream, self.unparsed)
+    /// The socket, and where hyper could not read a request, how it began and what hyper made of it.
+    pub(super) fn into_parts(self) -> (TcpStream, Option<([u8; BEGAN_BYTES], StatusCode)>) {
+        let Self { stream, began, unparsed, .. } = self;
+        (stream, unparsed.map(|status| (began, status)))
     }
 
     /// Splits what hyper writes into what is ours and what it answers by itself to bytes that it could not read: a
@@ -58,6 +66,13 @@ impl Watched {
     }
 }
 
+fn beginning(bytes: &[u8]) -> [u8; BEGAN_BYTES] {
+    let mut began = [0; BEGAN_BYTES];
+    let length = bytes.len().min(BEGAN_BYTES);
+    began[..length].copy_from_slice(&bytes[..length]);
+    began
+}
+
 impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -71,8 +86,8 @@ impl AsyncRead for Watched {
         }
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.state.on_read();
+        if buf.filled().len() > before && self.state.on_read() {
+            self.began = beginning(&buf.filled()[before..]);
         }
         result
     }

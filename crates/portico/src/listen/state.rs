@@ -98,12 +98,15 @@ impl State {
         InFlight { state: self.clone(), answering }
     }
 
-    pub(super) fn on_read(&self) {
+    /// True where what was read begins a request's head.
+    pub(super) fn on_read(&self) -> bool {
         self.received_any.set(true);
-        if self.reads_are_heads.get() && self.is_idle() && self.head_since.get().is_none() {
+        let begins = self.reads_are_heads.get() && self.is_idle() && self.head_since.get().is_none();
+        if begins {
             self.head_since.set(Some(Instant::now()));
             self.idle_since.set(None);
         }
+        begins
     }
 
     pub(super) fn on_write(&self, blocked: bool) {

@@ -1,6 +1,8 @@
 //! Promises at the edge, through the real path: the product's binary, over sockets, against real and scripted model
 //! servers.
 
+#![expect(clippy::panic, reason = "a test fails by panicking, also in what tests share")]
+
 mod breaking;
 mod cli;
 mod command;
@@ -13,10 +15,12 @@ mod h2;
 mod http2;
 mod leaving;
 mod limits;
+mod malformed;
 mod manners;
 mod models_list;
 mod process;
 mod queue;
+mod real;
 mod records;
 mod serving;
 mod setup;
