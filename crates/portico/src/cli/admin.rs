@@ -12,6 +12,7 @@ use super::arguments::JsonArguments;
 use super::model::shown_name;
 use super::{Context, Exit, check};
 use crate::config;
+use crate::run;
 use crate::sys::http::{FetchError, Limits, Target, fetch};
 use crate::types::{Text, Tongue, text};
 
@@ -33,6 +34,22 @@ pub(super) fn ask(context: &Context, method: Method, path: &str) -> Result<(Stat
         say(context, tongue, &not_reached(&socket, &error));
         Exit::No
     })
+}
+
+/// As [`ask`], also while the file is being edited: a slip in it must not hide the Portico that runs.
+fn ask_in_any_case(context: &Context, method: Method, path: &str) -> Result<(StatusCode, Value), Exit> {
+    if let Err(problems) = config::load(context.config.as_deref(), &context.environment)
+        && let Some(socket) = config::admin_socket_of_broken(&problems.document, &context.environment)
+        && let Ok(answer) = request(&socket, method.clone(), path)
+    {
+        let warning = text!(
+            "warning: the configuration file can't be used as it is now; `portico check` shows why.\n",
+            "警告:当前的配置文件无法使用;`portico check` 可查看原因。\n"
+        );
+        context.out.talk(warning.pick(problems.tongue));
+        return Ok(answer);
+    }
+    ask(context, method, path)
 }
 
 fn request(socket: &std::path::Path, method: Method, path: &str) -> Result<(StatusCode, Value), FetchError> {
@@ -61,7 +78,7 @@ fn not_reached(socket: &std::path::Path, error: &FetchError) -> Text {
 }
 
 pub(crate) fn status(context: &Context, arguments: &JsonArguments) -> Exit {
-    let (status, answer) = match ask(context, Method::GET, "/status") {
+    let (status, answer) = match ask_in_any_case(context, Method::GET, "/status") {
         Ok(answer) => answer,
         Err(exit) => return exit,
     };
@@ -128,7 +145,12 @@ fn screen(answer: &Value, tongue: Tongue) -> String {
 pub(crate) fn reload(context: &Context) -> Exit {
     let (status, answer) = match ask(context, Method::POST, "/reload") {
         Ok(answer) => answer,
-        Err(exit) => return exit,
+        Err(exit) => {
+            if exit == Exit::Wrong {
+                unchanged(context);
+            }
+            return exit;
+        }
     };
     if status == StatusCode::OK {
         let changed = list(&answer["changed"]);
@@ -139,26 +161,35 @@ pub(crate) fn reload(context: &Context) -> Exit {
         };
         return context.out.data(&format!("{}\n", text.pick(context.tongue)));
     }
-    refused(context, &answer);
-    Exit::No
+    refused(context, &answer)
 }
 
 /// Why a reload would not or did not happen. Problems in the file are shown from the file itself.
-fn refused(context: &Context, answer: &Value) {
-    if let Err(problems) = config::load(context.config.as_deref(), &context.environment) {
-        check::refuse(context, &problems.document, &problems.list, problems.tongue);
+fn refused(context: &Context, answer: &Value) -> Exit {
+    let problems = match config::load(context.config.as_deref(), &context.environment) {
+        Ok(loaded) => run::startable(&loaded).err(),
+        Err(problems) => Some(*problems),
+    };
+    let exit = if let Some(problems) = problems {
+        check::refuse(context, &problems.document, &problems.list, problems.tongue)
     } else {
         let key = if context.tongue == Tongue::Chinese { "zh" } else { "en" };
         let from_refusal = answer["refused"][key].as_str();
         let why = from_refusal.or_else(|| answer["problems"][0]["message"].as_str()).unwrap_or_default();
         say(context, context.tongue, &text!("{why}", "原因:{why}"));
-    }
+        Exit::No
+    };
+    unchanged(context);
+    exit
+}
+
+fn unchanged(context: &Context) {
     let kept = text!("The running configuration was NOT changed.", "正在运行的配置没有改变。");
     context.out.talk(&format!("{}\n", kept.pick(context.tongue)));
 }
 
 pub(crate) fn stop(context: &Context) -> Exit {
-    match ask(context, Method::POST, "/stop") {
+    match ask_in_any_case(context, Method::POST, "/stop") {
         Ok((StatusCode::ACCEPTED, _)) => {
             let text = text!(
                 "Stopping: live answers may finish, then it ends.",
@@ -178,8 +209,7 @@ pub(crate) fn diff(context: &Context, arguments: &JsonArguments) -> Exit {
         Err(exit) => return exit,
     };
     if status != StatusCode::OK {
-        refused(context, &answer);
-        return Exit::Wrong;
+        return refused(context, &answer);
     }
     let same = answer["changed"].as_array().is_none_or(Vec::is_empty);
     let text = if arguments.json {

@@ -16,4 +16,5 @@ mod unopened;
 
 pub(crate) use control::{Control, ReloadOutcome};
 pub(crate) use models::Live;
+pub(crate) use reload::startable;
 pub(crate) use start::{Announce, StartError, serve};
