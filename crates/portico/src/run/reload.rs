@@ -40,7 +40,7 @@ pub(super) async fn reload(control: &Control) -> ReloadOutcome {
         Ok(built) => built,
         Err(why) => return ReloadOutcome::Refused(why),
     };
-    let plan = match Plan::new(&new, &current) {
+    let plan = match Plan::new(&new, &current, Some(&old.config)) {
         Ok(plan) => plan,
         Err(error) => return ReloadOutcome::Refused(error.text()),
     };
@@ -50,7 +50,9 @@ pub(super) async fn reload(control: &Control) -> ReloadOutcome {
     if let Some(log) = built.access_log {
         control.change_access_log(log);
     }
-    *current = plan.carry_out(&new).await;
+    let (models, gone) = plan.carry_out(&new);
+    *current = models;
+    control.remember_leaving(gone);
     control.door.snapshot.store(Arc::new(Snapshot {
         mode: new.mode(),
         access: Rules::new(&new),
@@ -62,7 +64,7 @@ pub(super) async fn reload(control: &Control) -> ReloadOutcome {
 }
 
 /// What a configuration is refused for at a start and at a reload alike.
-pub(super) fn startable(loaded: &config::Loaded) -> Result<(), Problems> {
+pub(crate) fn startable(loaded: &config::Loaded) -> Result<(), Problems> {
     let mut list: Vec<_> =
         config::unbuilt(loaded).into_iter().filter(|p| p.severity == config::Severity::Error).collect();
     if let Err(problem) = config::may_start(&loaded.config) {

@@ -5,6 +5,7 @@ mod cli;
 mod command;
 mod engine;
 mod process;
+mod reload;
 mod serving;
 mod startup;
 mod support;
