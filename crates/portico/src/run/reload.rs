@@ -11,7 +11,7 @@ use super::control::{Control, ReloadOutcome};
 use super::models::{self, Plan};
 use super::unopened;
 use crate::access::Rules;
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Problems, Root};
 use crate::front::Snapshot;
 use crate::observe::AccessLog;
 use crate::types::{Text, text};
@@ -83,7 +83,9 @@ struct Built {
 }
 
 fn build(new: &Config, old: &Snapshot) -> Result<Built, Text> {
-    let site = if new.site.root == old.config.site.root && new.site.index == old.config.site.index {
+    // A folder is held open: only opening it anew sees that another one was put in its place.
+    let built_in = new.site.root == Root::Builtin && old.config.site.root == Root::Builtin;
+    let site = if built_in && new.site.index == old.config.site.index {
         old.site.clone()
     } else {
         Arc::new(Site::open(&new.site).map_err(|error| error.text())?)

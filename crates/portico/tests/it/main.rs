@@ -4,6 +4,7 @@
 mod cli;
 mod command;
 mod engine;
+mod files;
 mod process;
 mod reload;
 mod serving;
