@@ -7,6 +7,7 @@ mod admin;
 mod api;
 pub mod cli;
 mod config;
+mod control;
 mod front;
 mod listen;
 mod observe;
@@ -18,3 +19,6 @@ mod sys;
 mod types;
 mod ui;
 mod upstream;
+
+#[cfg(test)]
+mod rooms;

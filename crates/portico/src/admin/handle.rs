@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::config::{Engine, Mode, Problems, render};
-use crate::run::{Control, Live, ReloadOutcome};
+use crate::control::{Control, Live, ReloadOutcome};
 use crate::supervise::Command;
 use crate::types::{Text, Tongue};
 

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::handle;
-use crate::run::Control;
+use crate::control::Control;
 use crate::types::{Text, text};
 
 /// Binds the socket with mode 0660. A file left by a Portico that is gone is replaced; one that somebody still

@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::scan::top_level;
 use super::{Usage, json};
 use crate::reason::{Reason, Refusal};
-use crate::types::text;
+use crate::types::Text;
 
 /// A JSON answer as the client gets it.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
         Some(said) if reason.status().is_client_error() && is_harmless(&said) => {
             let general = reason.text();
             let (en, zh) = (general.en.trim_end_matches('.'), general.zh.trim_end_matches('。'));
-            refusal.saying(text!("{en}: {said}", "{zh}:{said}"))
+            refusal.saying(Text { en: format!("{en}: {said}").into(), zh: format!("{zh}:{said}").into() })
         }
         _ => refusal,
     }

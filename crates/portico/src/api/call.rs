@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Operation;
 use super::json::{self, Json, Object};
-use super::{Operation, Rope};
 use crate::config::{Limits, Policy};
 use crate::reason::{Reason, Refusal};
-use crate::types::{Text, text};
+use crate::types::{Rope, Text, text};
 
 /// What the judge must know, as borrowed views of the configuration.
 #[derive(Debug, Clone, Copy)]

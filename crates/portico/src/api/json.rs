@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use super::Rope;
+use crate::types::Rope;
 
 /// Borrowed strings longer than this are passed on as slices of the body; shorter ones are cheaper to copy.
 const SLICE_FROM_BYTES: usize = 4096;

@@ -8,12 +8,10 @@ pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod events;
 mod json;
-mod rope;
 mod scan;
 
 pub(crate) use call::{Call, CallFacts};
 pub(crate) use events::EventFilter;
-pub(crate) use rope::Rope;
 
 use crate::config::Endpoint;
 

@@ -12,7 +12,7 @@ use super::arguments::JsonArguments;
 use super::model::shown_name;
 use super::{Context, Exit, check};
 use crate::config;
-use crate::run;
+use crate::control;
 use crate::sys::http::{FetchError, Limits, Target, fetch};
 use crate::types::{Text, Tongue, text};
 
@@ -167,7 +167,7 @@ pub(crate) fn reload(context: &Context) -> Exit {
 /// Why a reload would not or did not happen. Problems in the file are shown from the file itself.
 fn refused(context: &Context, answer: &Value) -> Exit {
     let problems = match config::load(context.config.as_deref(), &context.environment) {
-        Ok(loaded) => run::startable(&loaded).err(),
+        Ok(loaded) => control::startable(&loaded).err(),
         Err(problems) => Some(*problems),
     };
     let exit = if let Some(problems) = problems {

@@ -8,9 +8,11 @@ use super::{Context, Exit, texts};
 use crate::types::text;
 
 pub(crate) fn man(context: &Context, folder: Option<&Path>) -> Exit {
-    let command = texts::command(context.tongue);
+    let mut command = texts::command(context.tongue);
+    // Gives every command its whole name and the options that hold everywhere.
+    command.build();
     let result = match folder {
-        Some(folder) => std::fs::create_dir_all(folder).and_then(|()| pages(command, "portico", folder)),
+        Some(folder) => std::fs::create_dir_all(folder).and_then(|()| pages(&command, folder)),
         None => {
             let mut page = Vec::new();
             match Man::new(command).render(&mut page) {
@@ -34,12 +36,12 @@ pub(crate) fn man(context: &Context, folder: Option<&Path>) -> Exit {
 }
 
 /// `portico.1`, `portico-model.1`, `portico-model-list.1`, …
-fn pages(command: clap::Command, name: &str, folder: &Path) -> std::io::Result<()> {
+fn pages(command: &clap::Command, folder: &Path) -> std::io::Result<()> {
     for child in command.get_subcommands() {
-        let name = format!("{name}-{}", child.get_name());
-        pages(child.clone(), &name, folder)?;
+        pages(child, folder)?;
     }
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let mut page = Vec::new();
-    Man::new(command.name(name.to_owned())).render(&mut page)?;
+    Man::new(command.clone()).render(&mut page)?;
     std::fs::write(folder.join(format!("{name}.1")), page)
 }

@@ -60,44 +60,9 @@ pub(crate) fn diff(old: &Config, new: &Config) -> Diff {
     } = old;
     let mut changed = Vec::new();
     compare!(changed, "site", site, &new.site, Site { names, email, root, index, data_dir, user, language });
-    compare!(
-        changed,
-        "listen",
-        listen,
-        &new.listen,
-        Listen {
-            http,
-            https,
-            admin,
-            metrics,
-            trusted_proxies,
-            proxy_protocol,
-            max_connections,
-            max_connections_per_address,
-        }
-    );
-    compare!(changed, "tls", tls, &new.tls, Tls {
-        issuer, fallback, challenge, profile, eab_kid "eab.kid", eab_hmac_file "eab.hmac_file", dns_provider "dns.provider",
-        dns_credentials_file "dns.credentials_file", ca_file, certificate, key, min_version, hsts, redirect,
-    });
-    compare!(
-        changed,
-        "timeouts",
-        timeouts,
-        &new.timeouts,
-        Timeouts {
-            handshake,
-            request_headers,
-            keep_alive,
-            request_body_idle,
-            write_stall,
-            upstream_connect,
-            upstream_send,
-            upstream_first_byte,
-            stream_idle,
-            drain,
-        }
-    );
+    diff_listen(&mut changed, listen, &new.listen);
+    diff_tls(&mut changed, tls, &new.tls);
+    diff_timeouts(&mut changed, timeouts, &new.timeouts);
     diff_access(&mut changed, access, &new.access);
     compare!(changed, "cors", cors, &new.cors, Cors { origins, methods, headers, expose, max_age });
     compare!(changed, "limits", limits, &new.limits, Limits {
@@ -106,25 +71,7 @@ pub(crate) fn diff(old: &Config, new: &Config) -> Diff {
     diff_plans(&mut changed, plans, &new.plans);
     compare!(changed, "queue", queue, &new.queue, Queue { max_running, max_waiting, max_wait, keepalive });
     compare!(changed, "stream", stream, &new.stream, Stream { keep, keep_bytes });
-    compare!(
-        changed,
-        "policy",
-        policy,
-        &new.policy,
-        Policy {
-            enabled,
-            endpoints,
-            max_choices,
-            max_images,
-            max_image_bytes,
-            max_image_pixels,
-            image_urls,
-            image_url_hosts,
-            strip_metadata,
-            allow_keys,
-            deny_keys,
-        }
-    );
+    diff_policy(&mut changed, policy, &new.policy);
     diff_models(&mut changed, models, &new.models);
     compare!(changed, "log", log, &new.log, Log {
         access, format, error, level, rotate_size_bytes "rotate.size", rotate_keep "rotate.keep", prompts,
@@ -141,6 +88,75 @@ pub(crate) fn diff(old: &Config, new: &Config) -> Diff {
     compare!(changed, "store", store, &new.store, Store { url, keep_usage });
     let needs_restart = changed.iter().filter(|key| needs_restart(key)).cloned().collect();
     Diff { changed, needs_restart }
+}
+
+fn diff_listen(changed: &mut Vec<KeyPath>, old: &Listen, new: &Listen) {
+    compare!(
+        changed,
+        "listen",
+        old,
+        new,
+        Listen {
+            http,
+            https,
+            admin,
+            metrics,
+            trusted_proxies,
+            proxy_protocol,
+            max_connections,
+            max_connections_per_address,
+        }
+    );
+}
+
+fn diff_tls(changed: &mut Vec<KeyPath>, old: &Tls, new: &Tls) {
+    compare!(changed, "tls", old, new, Tls {
+        issuer, fallback, challenge, profile, eab_kid "eab.kid", eab_hmac_file "eab.hmac_file", dns_provider "dns.provider",
+        dns_credentials_file "dns.credentials_file", ca_file, certificate, key, min_version, hsts, redirect,
+    });
+}
+
+fn diff_timeouts(changed: &mut Vec<KeyPath>, old: &Timeouts, new: &Timeouts) {
+    compare!(
+        changed,
+        "timeouts",
+        old,
+        new,
+        Timeouts {
+            handshake,
+            request_headers,
+            keep_alive,
+            request_body_idle,
+            write_stall,
+            upstream_connect,
+            upstream_send,
+            upstream_first_byte,
+            stream_idle,
+            drain,
+        }
+    );
+}
+
+fn diff_policy(changed: &mut Vec<KeyPath>, old: &Policy, new: &Policy) {
+    compare!(
+        changed,
+        "policy",
+        old,
+        new,
+        Policy {
+            enabled,
+            endpoints,
+            max_choices,
+            max_images,
+            max_image_bytes,
+            max_image_pixels,
+            image_urls,
+            image_url_hosts,
+            strip_metadata,
+            allow_keys,
+            deny_keys,
+        }
+    );
 }
 
 fn diff_access(changed: &mut Vec<KeyPath>, old: &Access, new: &Access) {

@@ -67,7 +67,7 @@ pub(crate) fn load(path: Option<&Path>, environment: &Environment) -> Result<Loa
         Ok(document) => judge(document, environment),
         Err(problem) => Err(Box::new(Problems {
             document: Document { path, text: String::new() },
-            list: vec![problem],
+            list: vec![*problem],
             tongue: environment.tongue(),
         })),
     }

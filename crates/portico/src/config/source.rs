@@ -40,56 +40,14 @@ fn is_there(path: &Path) -> bool {
     !matches!(std::fs::symlink_metadata(path), Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
-pub(crate) fn read(path: Option<PathBuf>, environment: &Environment) -> Result<Document, Problem> {
+pub(crate) fn read(path: Option<PathBuf>, environment: &Environment) -> Result<Document, Box<Problem>> {
     let Some(path) = path else { return Ok(Document::default()) };
     let shown = path.display().to_string();
-    let spot = Spot::default();
-    let unreadable = |message| Problem::error(Code::Unreadable, &spot, message);
-    let bytes = match read_bytes(&environment.directory.join(&path)) {
-        Ok(bytes) => bytes,
-        Err(Failure::NotAFile) => {
-            return Err(unreadable(text!("{shown} is not a file", "{shown} 不是普通文件")).help(text!(
-                "name the file itself, such as {shown}/portico.toml",
-                "请写出文件本身,例如 {shown}/portico.toml"
-            )));
-        }
-        Err(Failure::TooLarge) => {
-            return Err(Problem::error(
-                Code::TooLarge,
-                &spot,
-                text!("{shown} is larger than 1 MiB", "{shown} 大于 1 MiB"),
-            )
-            .help(text!("is this the configuration file?", "这确实是配置文件吗?")));
-        }
-        Err(Failure::Io(error)) if error.kind() == ErrorKind::NotFound => {
-            return Err(unreadable(text!("there is no file {shown}", "没有文件 {shown}")).help(text!(
-                "name another with --config FILE, or leave it out for the built-in defaults",
-                "用 --config 指定其他文件,或不指定而使用内置默认值"
-            )));
-        }
-        Err(Failure::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
-            return Err(unreadable(text!("no permission to read {shown}", "没有读取 {shown} 的权限"))
-                .help(text!("look at it with: ls -l {shown}", "查看权限:ls -l {shown}")));
-        }
-        Err(Failure::Io(error)) => {
-            return Err(unreadable(text!("{shown} can't be read: {error}", "无法读取 {shown}:{error}")));
-        }
-    };
+    let bytes = read_bytes(&environment.directory.join(&path))
+        .map_err(|failure| Box::new(failure.problem(&shown)))?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Document { path: Some(path), text }),
-        Err(error) => {
-            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(Problem::error(
-                Code::NotText,
-                &spot,
-                text!("{shown} is not UTF-8 text: line {line}", "{shown} 不是 UTF-8 文本:第 {line} 行"),
-            )
-            .help(text!(
-                "save it as UTF-8 (iconv -f GBK -t UTF-8 does that for Chinese text)",
-                "请另存为 UTF-8(中文文件可用 iconv -f GBK -t UTF-8 转换)"
-            )))
-        }
+        Err(error) => Err(Box::new(not_text(&error, &shown))),
     }
 }
 
@@ -106,10 +64,64 @@ pub(super) fn where_it_is_asked(document: &Document) -> Document {
     Document { path: document.path.clone(), text: line("site", "data_dir") + &line("listen", "admin") }
 }
 
+fn not_text(error: &std::string::FromUtf8Error, shown: &str) -> Problem {
+    let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    Problem::error(
+        Code::NotText,
+        &Spot::default(),
+        text!("{shown} is not UTF-8 text: line {line}", "{shown} 不是 UTF-8 文本:第 {line} 行"),
+    )
+    .help(text!(
+        "save it as UTF-8 (iconv -f GBK -t UTF-8 does that for Chinese text)",
+        "请另存为 UTF-8(中文文件可用 iconv -f GBK -t UTF-8 转换)"
+    ))
+}
+
 enum Failure {
+    Folder,
     NotAFile,
     TooLarge,
     Io(std::io::Error),
+}
+
+impl Failure {
+    fn problem(self, shown: &str) -> Problem {
+        let unreadable = |message| Problem::error(Code::Unreadable, &Spot::default(), message);
+        match self {
+            Failure::Folder => unreadable(text!("{shown} is a folder", "{shown} 是文件夹")).help(text!(
+                "name the file in it, such as {shown}/portico.toml",
+                "请写出其中的文件,例如 {shown}/portico.toml"
+            )),
+            Failure::NotAFile => unreadable(text!(
+                "{shown} is a pipe, a socket or a device, not a file",
+                "{shown} 是管道、套接字或设备,不是普通文件"
+            ))
+            .help(text!(
+                "a configuration is read again on reload, so it must be a regular file",
+                "重新加载时会再次读取配置,因此必须是普通文件"
+            )),
+            Failure::TooLarge => Problem::error(
+                Code::TooLarge,
+                &Spot::default(),
+                text!("{shown} is larger than 1 MiB", "{shown} 大于 1 MiB"),
+            )
+            .help(text!("is this the configuration file?", "这确实是配置文件吗?")),
+            Failure::Io(error) if error.kind() == ErrorKind::NotFound => {
+                unreadable(text!("there is no file {shown}", "没有文件 {shown}")).help(text!(
+                    "name another with --config FILE, or leave it out for the built-in defaults",
+                    "用 --config 指定其他文件,或不指定而使用内置默认值"
+                ))
+            }
+            Failure::Io(error) if error.kind() == ErrorKind::PermissionDenied => {
+                unreadable(text!("no permission to read {shown}", "没有读取 {shown} 的权限"))
+                    .help(text!("look at it with: ls -l {shown}", "查看权限:ls -l {shown}"))
+            }
+            Failure::Io(error) => {
+                unreadable(text!("{shown} can't be read: {error}", "无法读取 {shown}:{error}"))
+            }
+        }
+    }
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -117,6 +129,9 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(Failure::Io)?;
     let metadata = file.metadata().map_err(Failure::Io)?;
+    if metadata.is_dir() {
+        return Err(Failure::Folder);
+    }
     // /dev/null is how one says "no configuration" to programs that insist on a file.
     if !metadata.is_file() && path != Path::new("/dev/null") {
         return Err(Failure::NotAFile);

@@ -1,11 +1,13 @@
 //! The body of every response. The request's record rides on it: the end of the body is the end of the request.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::Connection;
 use super::stream::{Event, StreamBody};
 use crate::observe::Record;
 use crate::reason::Reason;
@@ -14,10 +16,17 @@ pub(crate) struct Body {
     kind: Kind,
     /// Taken when the end has been written down.
     record: Option<Record>,
-    /// The answer has no body on the wire (HEAD, 304): its end is its head.
-    headless: bool,
     /// What the record says when the body comes to its end.
     reason: Reason,
+    /// `None` only where there is no record either.
+    ending: Option<Ending>,
+}
+
+/// What must be known when a body is thrown away.
+pub(super) struct Ending {
+    /// The answer has no body on the wire (HEAD, 304): its end is its head.
+    pub(super) headless: bool,
+    pub(super) connection: Rc<dyn Connection>,
 }
 
 enum Kind {
@@ -31,21 +40,26 @@ enum Kind {
 pub(crate) struct BodyError(pub(crate) Reason);
 
 impl Body {
-    pub(super) fn bytes(bytes: Bytes, record: Record, reason: Reason, headless: bool) -> Self {
-        Self { kind: Kind::Bytes(bytes), record: Some(record), headless, reason }
+    pub(super) fn bytes(bytes: Bytes, record: Record, reason: Reason, ending: Ending) -> Self {
+        Self { kind: Kind::Bytes(bytes), record: Some(record), reason, ending: Some(ending) }
     }
 
-    pub(super) fn page(page: crate::ui::Body, record: Record, headless: bool) -> Self {
-        Self { kind: Kind::Page(page), record: Some(record), headless, reason: Reason::Completed }
+    pub(super) fn page(page: crate::ui::Body, record: Record, ending: Ending) -> Self {
+        Self { kind: Kind::Page(page), record: Some(record), reason: Reason::Completed, ending: Some(ending) }
     }
 
-    pub(super) fn stream(stream: Box<StreamBody>, record: Record) -> Self {
-        Self { kind: Kind::Stream(stream), record: Some(record), headless: false, reason: Reason::Completed }
+    pub(super) fn stream(stream: Box<StreamBody>, record: Record, ending: Ending) -> Self {
+        Self {
+            kind: Kind::Stream(stream),
+            record: Some(record),
+            reason: Reason::Completed,
+            ending: Some(ending),
+        }
     }
 
     /// For answers that have no record of their own, because the request had none.
     pub(crate) fn unrecorded(bytes: Bytes) -> Self {
-        Self { kind: Kind::Bytes(bytes), record: None, headless: false, reason: Reason::Completed }
+        Self { kind: Kind::Bytes(bytes), record: None, reason: Reason::Completed, ending: None }
     }
 
     fn end(&mut self, reason: Reason) {
@@ -137,10 +151,11 @@ impl http_body::Body for Body {
 
 impl Drop for Body {
     /// hyper drops a body that is at its end without asking it once more; any other body that is dropped belongs
-    /// to a client that left.
+    /// to a client that left, or reads no more.
     fn drop(&mut self) {
-        let ended = self.headless || http_body::Body::is_end_stream(self);
-        self.end(if ended { self.reason } else { Reason::ClientLeft });
+        let Some(ending) = self.ending.take() else { return };
+        let ended = ending.headless || http_body::Body::is_end_stream(self);
+        self.end(if ended { self.reason } else { ending.connection.why_gone() });
     }
 }
 

@@ -24,9 +24,12 @@ mod route;
 mod snapshot;
 mod stream;
 
+use std::future::Future;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -35,19 +38,22 @@ use self::respond::Context;
 use self::route::Route;
 use crate::api::{self, Call, Operation};
 use crate::observe::Record;
-use crate::reason::Refusal;
+use crate::reason::{Reason, Refusal};
 use crate::sys::random;
 
 pub(crate) use self::body::{Body, BodyError};
 pub(crate) use self::models::{Registry, Served};
+pub(crate) use self::respond::unparsed;
 pub(crate) use self::snapshot::{Door, Snapshot};
 
 /// What the request path must know of the connection that a request came over.
 pub(crate) trait Connection {
     fn peer(&self) -> IpAddr;
     fn is_tls(&self) -> bool;
-    /// Live answers are to be cut now, with a last word to the client.
+    /// Live answers are to be cut now, with a last word to the client. Whoever waits on the connection is woken.
     fn is_cut(&self) -> bool;
+    /// Why an answer could not be brought to its end.
+    fn why_gone(&self) -> Reason;
     /// How often everything written so far has reached the socket; wakes `waker` at the next time.
     fn flushes(&self, waker: &std::task::Waker) -> u64;
 }
@@ -65,7 +71,7 @@ pub(crate) async fn handle(
         &parts.headers,
         &snapshot.config.listen.trusted_proxies,
     );
-    let context = Context::new(&parts, random::request_id());
+    let context = Context::new(&parts, random::request_id(), &connection);
     let mut record = Record::open(context.id, client, &parts);
     let visit = Visit {
         door,
@@ -75,13 +81,27 @@ pub(crate) async fn handle(
         connection: &connection,
         context: &context,
     };
-    match visit.answer(&mut incoming, &mut record).await {
+    let answer = until_cut(visit.answer(&mut incoming, &mut record), &*connection).await;
+    match answer {
         Ok(answer) => respond::answer(answer, record, &context),
         Err(refusal) => {
             let drained = respond::drain(&parts, &mut incoming).await;
             respond::refusal(refusal, drained, record, &context)
         }
     }
+}
+
+/// A call that has no answer yet when live answers are cut still gets a status.
+async fn until_cut(
+    answer: impl Future<Output = Result<Answer, Refusal>>,
+    connection: &dyn Connection,
+) -> Result<Answer, Refusal> {
+    let mut answer = pin!(answer);
+    std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Pending if connection.is_cut() => Poll::Ready(Err(Reason::ShuttingDown.into())),
+        other => other,
+    })
+    .await
 }
 
 /// One request, as the stages see it.
@@ -129,7 +149,7 @@ impl Visit<'_> {
             }
             Route::UnknownApi => {
                 admit::check(self, &target)?;
-                Err(crate::reason::Reason::NotFound.into())
+                Err(Reason::NotFound.into())
             }
         }
     }

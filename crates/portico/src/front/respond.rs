@@ -1,5 +1,7 @@
 //! Responses: heads, the few answers that are made here, and refusals in the shape their reader expects.
 
+use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,11 +14,12 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde::Serialize;
 
-use super::Answer;
-use super::body::Body;
+use super::body::{Body, Ending};
 use super::headers::X_REQUEST_ID;
 use super::models::Served;
+use super::route;
 use super::snapshot::{Door, Snapshot};
+use super::{Answer, Connection};
 use crate::config::Modality;
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal, Shape};
@@ -37,23 +40,19 @@ pub(super) struct Context {
     shape: Shape,
     headless: bool,
     version: Version,
+    connection: Rc<dyn Connection>,
 }
 
 impl Context {
-    pub(super) fn new(parts: &Parts, id: [u8; 32]) -> Self {
+    pub(super) fn new(parts: &Parts, id: [u8; 32], connection: &Rc<dyn Connection>) -> Self {
         let language = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        let path = parts.uri.path();
-        let shape = match path {
-            "/v1/messages" => Shape::Anthropic,
-            path if super::route::is_api(path) => Shape::OpenAi,
-            _ => Shape::Plain,
-        };
         Self {
             id,
             tongue: language.map_or(Tongue::English, Tongue::from_accept_language),
-            shape,
+            shape: shape(parts.uri.path()),
             headless: parts.method == Method::HEAD,
             version: parts.version,
+            connection: connection.clone(),
         }
     }
 
@@ -61,8 +60,20 @@ impl Context {
         std::str::from_utf8(&self.id).unwrap_or_default()
     }
 
+    fn ending(&self) -> Ending {
+        Ending { headless: self.headless, connection: self.connection.clone() }
+    }
+
     fn id_header(&self) -> HeaderValue {
         HeaderValue::from_bytes(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+fn shape(path: &str) -> Shape {
+    match path {
+        "/v1/messages" => Shape::Anthropic,
+        path if route::is_api(path) => Shape::OpenAi,
+        _ => Shape::Plain,
     }
 }
 
@@ -71,25 +82,27 @@ pub(super) fn answer(answer: Answer, mut record: Record, context: &Context) -> R
         Answer::Local(response) => {
             let (head, bytes) = response.into_parts();
             record.set_status(head.status.as_u16());
-            Response::from_parts(head, Body::bytes(bytes, record, Reason::Completed, context.headless))
+            Response::from_parts(head, Body::bytes(bytes, record, Reason::Completed, context.ending()))
         }
         Answer::Page(response) => {
             let (head, page) = response.into_parts();
             record.set_status(head.status.as_u16());
-            let headless = context.headless || head.status == StatusCode::NOT_MODIFIED;
-            return Response::from_parts(head, Body::page(page, record, headless));
+            let mut ending = context.ending();
+            ending.headless |= head.status == StatusCode::NOT_MODIFIED;
+            return Response::from_parts(head, Body::page(page, record, ending));
         }
         Answer::Whole(whole) => {
             record.set_status(200);
             record.first_byte_out();
-            let mut response = Response::new(Body::bytes(whole.body, record, Reason::Completed, false));
+            let mut response =
+                Response::new(Body::bytes(whole.body, record, Reason::Completed, context.ending()));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             queued(&mut response, whole.position);
             response
         }
         Answer::Stream(stream, position) => {
             record.set_status(200);
-            let mut response = Response::new(Body::stream(stream, record));
+            let mut response = Response::new(Body::stream(stream, record, context.ending()));
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -144,7 +157,7 @@ pub(super) fn refusal(
     if !refusal.private.is_empty() {
         record.private = Some(refusal.private.as_ref().into());
     }
-    let mut response = Response::new(Body::bytes(bytes, record, reason, context.headless));
+    let mut response = Response::new(Body::bytes(bytes, record, reason, context.ending()));
     *response.status_mut() = reason.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -168,6 +181,28 @@ pub(super) fn refusal(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// What a client gets whose bytes could not be read as a request: the whole answer, to be written as it is, and its
+/// record. `began` is what came, as far as it is known: its first line tells in whose shape to speak.
+pub(crate) fn unparsed(began: &[u8], peer: IpAddr, reason: Reason) -> Vec<u8> {
+    let line = began.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = String::from_utf8_lossy(&path[..path.len().min(64)]);
+    let (body, content_type) = Refusal::new(reason).body(shape(&path), Tongue::English);
+    let id = Record::malformed(peer, reason, body.len() as u64);
+    let (status, id) = (reason.status(), String::from_utf8_lossy(&id));
+    let mut answer = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: {content_type}\r\nx-request-id: {id}\r\ncache-control: no-store\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default(),
+        body.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(&body);
+    answer
 }
 
 pub(super) fn health(method: &Method) -> Result<Response<Bytes>, Refusal> {
@@ -230,14 +265,13 @@ pub(super) fn models(snapshot: &Snapshot) -> Response<Bytes> {
     json(&ModelList { object: "list", data })
 }
 
-/// `GET /v1/models/{id}`; an id with a slash may come encoded, as clients send it, or plain.
+/// `GET /v1/models/{id}`; clients encode what they like of an id, and slashes in it or not. Answered here, so that
+/// no reader behind Portico could read the path differently.
 pub(super) fn model(snapshot: &Snapshot, path: &str) -> Result<Response<Bytes>, Refusal> {
-    let id = path.strip_prefix("/v1/models/").unwrap_or_default().replace("%2F", "/").replace("%2f", "/");
+    let unknown = || Refusal::new(Reason::ModelNotFound).param("model");
+    let id = path.strip_prefix("/v1/models/").and_then(route::decoded).ok_or_else(unknown)?;
     let served = snapshot.models.find(&id)?;
-    match entries(served).find(|entry| *entry.id == *id) {
-        Some(entry) => Ok(json(&entry)),
-        None => Err(Refusal::new(Reason::ModelNotFound).param("model")),
-    }
+    entries(served).find(|entry| *entry.id == *id).map(|entry| json(&entry)).ok_or_else(unknown)
 }
 
 fn entries(served: &std::sync::Arc<Served>) -> impl Iterator<Item = ModelEntry<'_>> {

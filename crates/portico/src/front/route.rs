@@ -33,28 +33,33 @@ pub(crate) fn is_api(path: &str) -> bool {
     if path.starts_with("/v1/") || path == "/v1" {
         return true;
     }
+    let decoded = percent_decoded(path);
+    let first = decoded
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .find(|segment| !segment.is_empty() && *segment != b"." && *segment != b"..");
+    first.is_some_and(|segment| segment.eq_ignore_ascii_case(b"v1"))
+}
+
+/// One round of percent-decoding; `None` where the result is not text.
+pub(super) fn decoded(path: &str) -> Option<String> {
+    String::from_utf8(percent_decoded(path)).ok()
+}
+
+/// What is not two digits behind a percent sign stays as it is.
+fn percent_decoded(path: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
-        let value = match byte {
-            b'%' => {
-                let mut digits = bytes.clone();
-                match (digits.next().and_then(hex), digits.next().and_then(hex)) {
-                    (Some(high), Some(low)) => {
-                        bytes = digits;
-                        high * 16 + low
-                    }
-                    _ => byte,
-                }
+        let mut digits = bytes.clone();
+        match (byte, digits.next().and_then(hex), digits.next().and_then(hex)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes = digits;
+                decoded.push(high * 16 + low);
             }
-            _ => byte,
-        };
-        decoded.push(if value == b'\\' { b'/' } else { value.to_ascii_lowercase() });
+            _ => decoded.push(byte),
+        }
     }
-    let first = decoded
-        .split(|byte| *byte == b'/')
-        .find(|segment| !segment.is_empty() && *segment != b"." && *segment != b"..");
-    first == Some(b"v1")
+    decoded
 }
 
 fn hex(byte: u8) -> Option<u8> {

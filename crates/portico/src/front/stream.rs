@@ -54,7 +54,7 @@ enum Phase {
     /// The last event says what went wrong. It has to be on the wire before the connection is torn down.
     Failed {
         reason: Reason,
-        flushes: Option<u64>,
+        flushes: u64,
     },
     Ended(Reason),
 }
@@ -107,6 +107,10 @@ impl StreamBody {
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>, record: &mut Record) -> Poll<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {
+                // Counted before the last word is handed over: any flush from now on carries it.
+                if let Phase::Failed { flushes, .. } = &mut self.phase {
+                    *flushes = self.connection.flushes(cx.waker());
+                }
                 return Poll::Ready(Event::Data(event));
             }
             if self.connection.is_cut() && !matches!(self.phase, Phase::Failed { .. } | Phase::Ended(_)) {
@@ -126,9 +130,7 @@ impl StreamBody {
                     }
                 }
                 Phase::Failed { reason, flushes } => {
-                    let now = self.connection.flushes(cx.waker());
-                    let before = *flushes.get_or_insert(now);
-                    if now == before {
+                    if self.connection.flushes(cx.waker()) == *flushes {
                         return Poll::Pending;
                     }
                     return Poll::Ready(Event::Abort(*reason));
@@ -215,7 +217,7 @@ impl StreamBody {
         self.settle(record);
         record.private = Some(refusal.private.as_ref().into());
         self.ready.push_back(refusal.event(self.tongue));
-        self.phase = Phase::Failed { reason: refusal.reason, flushes: None };
+        self.phase = Phase::Failed { reason: refusal.reason, flushes: 0 };
     }
 }
 

@@ -31,10 +31,10 @@ use crate::reason::Reason;
 use crate::sys::clock::Instant;
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What a client that is being refused may still send before the connection is closed on it: it could not read the
-/// refusal if its own sending met a closed socket first.
-const LINGER_BYTES: usize = 8 * 1024 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(2);
+/// How long a client that is being refused may go on sending before the connection is closed on it, and how long it
+/// may pause: it could not read the refusal if its own sending met a closed socket first.
+const LINGER_TIME: Duration = Duration::from_secs(30);
+const LINGER_PAUSE: Duration = Duration::from_secs(2);
 /// HTTP/2: so much of a request body may be under way on one stream, and on all streams of a connection.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -53,9 +53,14 @@ pub(super) async fn serve(mut stream: TcpStream, peer: IpAddr, shared: Shared) {
     let _ = stream.set_nodelay(true);
     let snapshot = shared.door.snapshot.load_full();
     let state = State::new(peer, &snapshot.config.timeouts);
-    let Some(prefix) = read_prefix(&mut stream, &snapshot.config.timeouts.request_headers).await else {
-        return;
+    let prefix = tokio::select! {
+        biased;
+        prefix = read_prefix(&mut stream, &snapshot.config.timeouts.request_headers) => prefix,
+        // Nothing was asked yet, so nothing is lost.
+        _ = beyond(shared.phase.clone(), Phase::Serving) => None,
     };
+    let Some(prefix) = prefix else { return };
+    state.on_read();
     drop(snapshot);
     if prefix.starts_with(PREFACE) {
         state.is_http2();
@@ -88,7 +93,6 @@ async fn http1(io: Watched, state: &Rc<State>, shared: Shared) {
         // Deadlines between requests are ours (`State`): hyper's own one runs through idle time as well.
         .header_read_timeout(None)
         .max_headers(max_headers)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(io), service_fn(service(state, &shared.door)));
     let mut watch = pin!(Watch::new(state, shared.phase.clone()));
     let result = std::future::poll_fn(|cx| {
@@ -106,13 +110,18 @@ async fn http1(io: Watched, state: &Rc<State>, shared: Shared) {
     .await;
     match result {
         Some(result) => {
-            if let Err(error) = &result {
-                record_failure(error, state);
+            let http1::Parts { io, read_buf, .. } = connection.into_parts();
+            let (mut stream, unparsed) = io.into_inner().into_parts();
+            if let Some(status) = unparsed {
+                refuse_unparsed(&mut stream, &read_buf, state.peer(), status).await;
+            } else if result.is_err_and(|error| error.is_parse()) {
+                Record::malformed(state.peer(), Reason::MalformedRequest, 0);
             }
-            let stream = connection.into_parts().io.into_inner().into_stream();
             linger(stream).await;
         }
-        None if state.is_mid_head() => Record::malformed(state.peer(), Reason::HeadersTimeout),
+        None if state.is_mid_head() => {
+            Record::malformed(state.peer(), Reason::HeadersTimeout, 0);
+        }
         None => {}
     }
 }
@@ -154,7 +163,11 @@ fn service(state: &Rc<State>, door: &Arc<Door>) -> impl Fn(Request<Incoming>) ->
         let (state, door) = (state.clone(), door.clone());
         Box::pin(async move {
             let peer = state.peer();
-            let answer = Caught(Box::pin(async move { front::handle(&door, state, request).await }));
+            let mut answer = Caught(Box::pin(async move { front::handle(&door, state, request).await }));
+            let answer = std::future::poll_fn(|cx| {
+                guard.waits(cx.waker());
+                Pin::new(&mut answer).poll(cx)
+            });
             let response = answer.await.unwrap_or_else(|()| {
                 // The record went with the panic as "client left"; the reason is in the error log.
                 tracing::error!(%peer, "a request ended in a panic; only it is lost");
@@ -162,7 +175,8 @@ fn service(state: &Rc<State>, door: &Arc<Door>) -> impl Fn(Request<Incoming>) ->
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
             });
-            Ok(response.map(|body| Tracked { body, _guard: guard }))
+            guard.handed_over();
+            Ok(response.map(|body| Tracked { body, guard }))
         })
     }
 }
@@ -181,10 +195,10 @@ impl<F: Future> Future for Caught<F> {
     }
 }
 
-/// A response body that keeps its connection counted as busy.
+/// A response body that keeps its connection counted as busy, and knows whether its pieces are taken.
 struct Tracked {
     body: Body,
-    _guard: InFlight,
+    guard: InFlight,
 }
 
 impl http_body::Body for Tracked {
@@ -195,7 +209,14 @@ impl http_body::Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.guard.asked();
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            Poll::Ready(Some(Ok(_))) => self.guard.handed_over(),
+            Poll::Ready(_) => {}
+            Poll::Pending => self.guard.waits(cx.waker()),
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -239,23 +260,33 @@ impl<'a> Watch<'a> {
                 self.state.cut();
                 return Poll::Ready(Next::Cut);
             }
-            return Poll::Ready(Next::Close);
+            return Poll::Ready(self.close());
         }
         loop {
             // Moved only when it fires: progress then costs nothing.
             std::task::ready!(self.timer.as_mut().poll(cx));
             match self.state.expired(Instant::now()) {
-                Some(Expired::Idle) => {
-                    self.timer.as_mut().reset(Instant::now() + LINGER_TIME);
-                    return Poll::Ready(Next::Close);
+                Some(Expired::Idle) if !self.state.is_closing() => return Poll::Ready(self.close()),
+                Some(Expired::Idle | Expired::Headers) => return Poll::Ready(Next::Drop),
+                // One answer that is not taken ends the connection: it holds a place at the model.
+                Some(Expired::Stalled) => {
+                    self.state.stalled();
+                    return Poll::Ready(Next::Drop);
                 }
-                Some(Expired::Headers | Expired::Stalled) => return Poll::Ready(Next::Drop),
-                None => {
-                    let next = self.state.deadline().min(Instant::now() + self.state.shortest_limit());
-                    self.timer.as_mut().reset(next);
-                }
+                None => self.set_timer(),
             }
         }
+    }
+
+    fn close(&mut self) -> Next {
+        self.state.close();
+        self.set_timer();
+        Next::Close
+    }
+
+    fn set_timer(&mut self) {
+        let next = self.state.deadline().min(Instant::now() + self.state.shortest_limit());
+        self.timer.as_mut().reset(next);
     }
 }
 
@@ -267,29 +298,27 @@ async fn beyond(mut receiver: watch::Receiver<Phase>, known: Phase) -> Phase {
     }
 }
 
-/// A connection that broke before its bytes became a request leaves a record all the same.
-fn record_failure(error: &hyper::Error, state: &State) {
-    if error.is_parse_too_large() {
-        Record::malformed(state.peer(), Reason::HeadersTooLarge);
-    } else if error.is_parse() {
-        Record::malformed(state.peer(), Reason::MalformedRequest);
-    }
+/// Bytes that never became a request get an answer and leave a record all the same.
+async fn refuse_unparsed(stream: &mut TcpStream, began: &[u8], peer: IpAddr, status: StatusCode) {
+    let reason = match status {
+        StatusCode::URI_TOO_LONG => Reason::TargetTooLong,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Reason::HeadersTooLarge,
+        _ => Reason::MalformedRequest,
+    };
+    let answer = front::unparsed(began, peer, reason);
+    // Who sent this may be gone or not reading; there is nothing more to do for it.
+    let _ = tokio::time::timeout(LINGER_PAUSE, stream.write_all(&answer)).await;
 }
 
-/// Closes our side, then takes in a little of what is still coming, so that the last answer can be read.
+/// Closes our side, then takes in what is still coming, so that the last answer can be read.
 async fn linger(mut stream: TcpStream) {
     if stream.shutdown().await.is_err() {
         return;
     }
     let mut scratch = BytesMut::with_capacity(16 * 1024);
-    let mut left = LINGER_BYTES;
     let rest = async {
-        while let Ok(read @ 1..) = stream.read_buf(&mut scratch).await {
+        while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_PAUSE, stream.read_buf(&mut scratch)).await {
             scratch.clear();
-            match left.checked_sub(read) {
-                Some(rest) => left = rest,
-                None => break,
-            }
         }
     };
     let _ = tokio::time::timeout(LINGER_TIME, rest).await;

@@ -1,4 +1,5 @@
-//! A client's socket, watched: what was read before the protocol was known is given first, and progress is noted.
+//! A client's socket, watched: what was read before the protocol was known is given first, progress is noted, and
+//! the bare answers that hyper makes by itself are held back.
 
 use std::io;
 use std::pin::Pin;
@@ -6,6 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
+use http::StatusCode;
+use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -14,16 +17,40 @@ use super::state::State;
 pub(super) struct Watched {
     stream: TcpStream,
     prefix: Bytes,
+    /// The status that hyper would have answered to bytes that it could not read.
+    unparsed: Option<StatusCode>,
     state: Rc<State>,
 }
 
 impl Watched {
     pub(super) fn new(stream: TcpStream, prefix: Bytes, state: Rc<State>) -> Self {
-        Self { stream, prefix, state }
+        Self { stream, prefix, unparsed: None, state }
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
-        self.stream
+    /// The socket, and hyper's judgement where it could not read a request.
+    pub(super) fn into_parts(self) -> (TcpStream, Option<StatusCode>) {
+        (self.stream, self.unparsed)
+    }
+
+    /// Splits what hyper writes into what is ours and what it answers by itself to bytes that it could not read: a
+    /// head and nothing else. The contract wants an error in the API's shape, which is written when hyper has given
+    /// up on the connection; until then nothing comes behind it.
+    fn split(&self, bytes: &[u8]) -> (usize, Option<StatusCode>) {
+        const LONGEST_BYTES: usize = 160;
+        let all_ours = (bytes.len(), None);
+        if !self.state.is_idle() || !bytes.ends_with(b"\r\n\r\n") {
+            return all_ours;
+        }
+        let tail_start = bytes.len().saturating_sub(LONGEST_BYTES);
+        let Some(start) = memmem::rfind(&bytes[tail_start..], b"HTTP/1.1 4") else { return all_ours };
+        let last = &bytes[tail_start + start..];
+        // No answer of Portico's with such a status is without a body.
+        match last.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok()) {
+            Some(status) if memmem::find(last, b"\r\ncontent-length: 0\r\n").is_some() => {
+                (tail_start + start, Some(status))
+            }
+            _ => all_ours,
+        }
     }
 
     fn note_write(&self, result: &Poll<io::Result<usize>>) {
@@ -53,7 +80,12 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let (ours, unparsed) = self.split(bytes);
+        if ours == 0 && unparsed.is_some() {
+            self.unparsed = unparsed;
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, &bytes[..ours]);
         self.note_write(&result);
         result
     }
@@ -63,6 +95,12 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // Heads are in the first slice.
+        if let Some(first) = slices.iter().find(|slice| !slice.is_empty())
+            && self.split(first).1.is_some()
+        {
+            return self.poll_write(cx, first);
+        }
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.note_write(&result);
         result

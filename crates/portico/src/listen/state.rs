@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::config::Timeouts;
 use crate::front;
+use crate::reason::Reason;
 use crate::sys::clock::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,30 +17,49 @@ pub(super) enum Expired {
     Headers,
     /// No request for `timeouts.keep_alive`.
     Idle,
-    /// The client has taken nothing for `timeouts.write_stall`.
+    /// The client has taken nothing, of all or of one answer, for `timeouts.write_stall`.
     Stalled,
 }
+
+/// How long a connection that is to close and has nothing to do may take: HTTP/2 waits for its peer's word.
+const CLOSING: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct State {
     peer: IpAddr,
     /// HTTP/2 frames arrive without a request; only HTTP/1 bytes between requests are the start of a head.
     reads_are_heads: Cell<bool>,
-    in_flight: Cell<u32>,
+    in_flight: RefCell<Vec<Rc<Answering>>>,
     head_since: Cell<Option<Instant>>,
     idle_since: Cell<Option<Instant>>,
     blocked_since: Cell<Option<Instant>>,
+    wrote: Cell<Instant>,
     received_any: Cell<bool>,
+    closing: Cell<bool>,
+    stalled: Cell<bool>,
     cut: Cell<bool>,
     flushes: Cell<u64>,
-    flush_waker: RefCell<Option<Waker>>,
+    /// HTTP/2 can have several answers that wait for their last word to be written.
+    flush_wakers: RefCell<Vec<Waker>>,
     request_headers: Duration,
     keep_alive: Duration,
     write_stall: Duration,
 }
 
-/// One request in flight on the connection.
-pub(super) struct InFlight(Rc<State>);
+/// One request in flight on the connection, until its body has ended.
+pub(super) struct InFlight {
+    state: Rc<State>,
+    answering: Rc<Answering>,
+}
+
+/// How far one answer is.
+#[derive(Debug, Default)]
+struct Answering {
+    /// When a piece was handed over after which no other was asked for: the client takes nothing of this answer.
+    untaken_since: Cell<Option<Instant>>,
+    /// HTTP/2 runs each answer in a task of its own.
+    waker: RefCell<Option<Waker>>,
+}
 
 impl State {
     pub(super) fn new(peer: IpAddr, timeouts: &Timeouts) -> Rc<Self> {
@@ -47,14 +67,17 @@ impl State {
         Rc::new(Self {
             peer,
             reads_are_heads: Cell::new(true),
-            in_flight: Cell::new(0),
+            in_flight: RefCell::default(),
             head_since: Cell::new(Some(Instant::now())),
             idle_since: Cell::new(None),
             blocked_since: Cell::new(None),
+            wrote: Cell::new(Instant::now()),
             received_any: Cell::new(false),
+            closing: Cell::new(false),
+            stalled: Cell::new(false),
             cut: Cell::new(false),
             flushes: Cell::new(0),
-            flush_waker: RefCell::new(None),
+            flush_wakers: RefCell::default(),
             request_headers: *request_headers,
             keep_alive: *keep_alive,
             write_stall: *write_stall,
@@ -68,37 +91,61 @@ impl State {
     }
 
     pub(super) fn begin(self: &Rc<Self>) -> InFlight {
-        self.in_flight.set(self.in_flight.get() + 1);
+        let answering = Rc::new(Answering::default());
+        self.in_flight.borrow_mut().push(answering.clone());
         self.head_since.set(None);
         self.idle_since.set(None);
-        InFlight(self.clone())
+        InFlight { state: self.clone(), answering }
     }
 
     pub(super) fn on_read(&self) {
         self.received_any.set(true);
-        if self.reads_are_heads.get() && self.in_flight.get() == 0 && self.head_since.get().is_none() {
+        if self.reads_are_heads.get() && self.is_idle() && self.head_since.get().is_none() {
             self.head_since.set(Some(Instant::now()));
             self.idle_since.set(None);
         }
     }
 
     pub(super) fn on_write(&self, blocked: bool) {
-        match (blocked, self.blocked_since.get()) {
-            (true, None) => self.blocked_since.set(Some(Instant::now())),
-            (false, Some(_)) => self.blocked_since.set(None),
-            _ => {}
+        if !blocked {
+            self.wrote.set(Instant::now());
+            self.blocked_since.set(None);
+        } else if self.blocked_since.get().is_none() {
+            self.blocked_since.set(Some(Instant::now()));
         }
     }
 
     pub(super) fn on_flush(&self) {
         self.flushes.set(self.flushes.get() + 1);
-        if let Some(waker) = self.flush_waker.borrow_mut().take() {
+        for waker in self.flush_wakers.borrow_mut().drain(..) {
             waker.wake();
         }
     }
 
     pub(super) fn cut(&self) {
         self.cut.set(true);
+        for answering in self.in_flight.borrow().iter() {
+            if let Some(waker) = answering.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Nothing new is wanted of the client: what is idle from now on is not so for long.
+    pub(super) fn close(&self) {
+        self.closing.set(true);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    pub(super) fn stalled(&self) {
+        self.stalled.set(true);
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.borrow().is_empty()
     }
 
     /// A request had begun to arrive and never became one.
@@ -114,30 +161,63 @@ impl State {
 
     /// No deadline that begins later can end sooner than this from now.
     pub(super) fn shortest_limit(&self) -> Duration {
-        self.request_headers.min(self.keep_alive).min(self.write_stall)
+        self.request_headers.min(self.keep_alive()).min(self.write_stall)
     }
 
     pub(super) fn expired(&self, now: Instant) -> Option<Expired> {
         self.limits().find(|(_, since, limit)| now >= *since + *limit).map(|(what, _, _)| what)
     }
 
+    fn keep_alive(&self) -> Duration {
+        if self.closing.get() { self.keep_alive.min(CLOSING) } else { self.keep_alive }
+    }
+
     fn limits(&self) -> impl Iterator<Item = (Expired, Instant, Duration)> {
+        // Answers that were handed over whole may still be on their way: a connection that writes is not idle.
+        let idle_since = self.idle_since.get().map(|since| since.max(self.wrote.get()));
+        // HTTP/1 has one answer at a time, and a client that takes nothing of it blocks the socket.
+        let untaken = if self.reads_are_heads.get() {
+            None
+        } else {
+            self.in_flight.borrow().iter().filter_map(|answering| answering.untaken_since.get()).min()
+        };
         [
             (Expired::Headers, self.head_since.get(), self.request_headers),
-            (Expired::Idle, self.idle_since.get(), self.keep_alive),
+            (Expired::Idle, idle_since, self.keep_alive()),
             (Expired::Stalled, self.blocked_since.get(), self.write_stall),
+            (Expired::Stalled, untaken, self.write_stall),
         ]
         .into_iter()
         .filter_map(|(what, since, limit)| since.map(|since| (what, since, limit)))
     }
 }
 
+impl InFlight {
+    /// Remembers whom to wake when live answers are cut.
+    pub(super) fn waits(&self, waker: &Waker) {
+        let mut slot = self.answering.waker.borrow_mut();
+        if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+
+    /// The next piece is asked for: what was handed over before is on its way.
+    pub(super) fn asked(&self) {
+        self.answering.untaken_since.set(None);
+    }
+
+    /// A piece, or the head, was handed over.
+    pub(super) fn handed_over(&self) {
+        self.answering.untaken_since.set(Some(Instant::now()));
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let left = self.0.in_flight.get() - 1;
-        self.0.in_flight.set(left);
-        if left == 0 {
-            self.0.idle_since.set(Some(Instant::now()));
+        let mut in_flight = self.state.in_flight.borrow_mut();
+        in_flight.retain(|answering| !Rc::ptr_eq(answering, &self.answering));
+        if in_flight.is_empty() {
+            self.state.idle_since.set(Some(Instant::now()));
         }
     }
 }
@@ -155,8 +235,19 @@ impl front::Connection for State {
         self.cut.get()
     }
 
+    fn why_gone(&self) -> Reason {
+        match (self.stalled.get(), self.cut.get()) {
+            (true, _) => Reason::ClientStalled,
+            (false, true) => Reason::ShuttingDown,
+            (false, false) => Reason::ClientLeft,
+        }
+    }
+
     fn flushes(&self, waker: &Waker) -> u64 {
-        *self.flush_waker.borrow_mut() = Some(waker.clone());
+        let mut wakers = self.flush_wakers.borrow_mut();
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
         self.flushes.get()
     }
 }
@@ -192,10 +283,45 @@ mod tests {
         state.on_write(true);
         assert_eq!(state.expired(after(10)), Some(Expired::Stalled));
         state.on_write(false);
+        request.handed_over();
+        assert_eq!(state.expired(after(1000)), None, "a socket that takes bytes is no stall");
         drop(request);
         assert_eq!(state.expired(after(74)), None);
         assert_eq!(state.expired(after(75)), Some(Expired::Idle));
         state.on_read();
         assert_eq!(state.expired(after(30)), Some(Expired::Headers), "the next head has begun");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn over_http_2_each_answer_has_to_be_taken() {
+        let state = State::new("192.0.2.1".parse().unwrap(), &timeouts());
+        state.is_http2();
+        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
+        let (first, second) = (state.begin(), state.begin());
+        first.handed_over();
+        second.handed_over();
+        assert_eq!(state.expired(after(9)), None);
+        first.asked();
+        assert_eq!(
+            state.expired(after(10)),
+            Some(Expired::Stalled),
+            "nobody asks for the second's next piece"
+        );
+        second.asked();
+        assert_eq!(state.expired(after(1000)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_to_close_is_not_idle_for_long() {
+        let state = State::new("192.0.2.1".parse().unwrap(), &timeouts());
+        drop(state.begin());
+        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
+        assert_eq!(state.expired(after(2)), None);
+        state.close();
+        assert_eq!(state.expired(after(2)), Some(Expired::Idle));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        state.on_write(false);
+        assert_eq!(state.expired(after(1)), None, "something is still being written");
+        assert_eq!(state.expired(after(2)), Some(Expired::Idle));
     }
 }

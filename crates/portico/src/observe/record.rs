@@ -88,14 +88,17 @@ impl Record {
         }
     }
 
-    /// A record for bytes that never became a request.
-    pub(crate) fn malformed(remote: IpAddr, reason: Reason) {
+    /// A record for bytes that never became a request; gives its id. `bytes_out`: of the answer's body.
+    pub(crate) fn malformed(remote: IpAddr, reason: Reason, bytes_out: u64) -> [u8; 32] {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.uri = http::Uri::from_static("/");
-        let mut record = Self::open(crate::sys::random::request_id(), remote, &parts);
+        let id = crate::sys::random::request_id();
+        let mut record = Self::open(id, remote, &parts);
         record.path.clear();
+        record.bytes_out = bytes_out;
         record.set_status(reason.status().as_u16());
         record.end(reason);
+        id
     }
 
     pub(crate) fn set_status(&mut self, status: u16) {

@@ -82,6 +82,8 @@ reasons! {
     Completed 200 None "completed" "The answer was delivered." "回答已送达。";
     /// The client went away first (Nginx's 499).
     ClientLeft 499 None "client_left" "The client closed the connection." "客户端已断开连接。";
+    /// The client took nothing of its answer for `timeouts.write_stall`.
+    ClientStalled 499 None "client_stalled" "The client stopped reading its answer." "客户端停止接收回答。";
 
     MalformedRequest 400 InvalidRequest "malformed_request"
         "The request is not valid HTTP." "请求不是合法的 HTTP。";

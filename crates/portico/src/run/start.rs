@@ -8,14 +8,12 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 
-use super::control::Control;
-use super::models::{self, Plan};
 use super::signals::{Signals, Wish};
-use super::tracing_log::ErrorLog;
-use super::{data, lock, reload, unopened};
+use super::{data, lock};
 use crate::access::Rules;
 use crate::admin;
 use crate::config::{Engine, Environment, Loaded, Problems};
+use crate::control::{self, Control, ErrorLog, Plan};
 use crate::front::{Door, Snapshot};
 use crate::listen::{self, Connections, Phase};
 use crate::observe::AccessLog;
@@ -43,18 +41,18 @@ pub(crate) fn serve(
     environment: Environment,
     announce: &mut dyn FnMut(Announce<'_>),
 ) -> Result<(), StartError> {
-    reload::startable(&loaded).map_err(|problems| StartError::Config(Box::new(problems)))?;
+    control::startable(&loaded).map_err(|problems| StartError::Config(Box::new(problems)))?;
     let other = StartError::Other;
     let source = loaded.source().cloned();
     let config = Arc::new(loaded.config);
     let error_log = ErrorLog::install(&config.log, environment.colour(environment.terminal))
-        .map_err(|error| other(unopened::error_log(&config.log, &error)))?;
+        .map_err(|error| other(control::unopened::error_log(&config.log, &error)))?;
     let _lock = prepare_data_dir(&config)?;
     let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let listeners = listen::bind(&config.listen.http, threads).map_err(|error| other(error.text()))?;
     let access_log = AccessLog::start(&config.log.access, config.log.format)
-        .map_err(|error| other(unopened::access_log(&config.log, &error)))?;
+        .map_err(|error| other(control::unopened::access_log(&config.log, &error)))?;
     let plan = Plan::new(&config, &[], None).map_err(|error| other(error.text()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -80,7 +78,7 @@ pub(crate) fn serve(
                 snapshot: ArcSwap::from_pointee(Snapshot {
                     mode: config.mode(),
                     access: Rules::new(&config),
-                    models: models::registry(&models),
+                    models: control::registry(&models),
                     site,
                     config: config.clone(),
                 }),
@@ -112,7 +110,7 @@ pub(crate) fn serve(
             StartError::Other(text!("threads can't be started: {error}", "无法启动线程:{error}"))
         })?;
         let admin = tokio::spawn(admin::serve(admin, control.clone()));
-        let file = tokio::spawn(reload::watch_file(control.clone()));
+        let file = tokio::spawn(control::watch_file(control.clone()));
         announce(Announce { listeners: &control.listeners, config: &config });
         run(&control, signals, threads).await;
         file.abort();

@@ -324,9 +324,10 @@ impl Driver {
     }
 
     /// A look at the doors that it has opened, now that it is ready.
-    fn inspect(&self) {
+    fn inspect(&mut self) {
         let name = &self.spec.model.name;
-        let Some(running) = &self.running else { return };
+        let Some(running) = &mut self.running else { return };
+        running.group.remember();
         for listener in procfs::public_listeners(&running.group.members()) {
             tracing::warn!(
                 "model {name} listens on {listener}, which other machines may reach: have the firewall refuse it"

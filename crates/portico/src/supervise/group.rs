@@ -24,6 +24,8 @@ pub(super) struct Group {
     /// The group number is known to be ours. It is while we hold the child; of a record it is only if its leader
     /// still lives, because a number that nobody holds is given out again.
     own_number: bool,
+    /// Seen while its leader lived.
+    seen: Vec<Identity>,
 }
 
 /// Processes that SIGKILL did not end.
@@ -33,13 +35,13 @@ pub(super) struct Unkillable;
 impl Group {
     /// Of a child that this Portico has just started.
     pub(super) fn started(leader: Identity, marker: String) -> Self {
-        Self { leader, marker, own_number: true }
+        Self { leader, marker, own_number: true, seen: Vec::new() }
     }
 
     /// Of a child that an earlier Portico has started.
     pub(super) fn recorded(leader: Identity, marker: String) -> Self {
         let own_number = procfs::stat(leader.pid).is_some_and(|stat| stat.identity == leader);
-        Self { leader, marker, own_number }
+        Self { leader, marker, own_number, seen: Vec::new() }
     }
 
     pub(super) fn leader(&self) -> Identity {
@@ -48,7 +50,16 @@ impl Group {
 
     /// Those that live.
     pub(super) fn members(&self) -> Vec<Identity> {
-        procfs::members(self.leader, self.own_number, &self.marker)
+        let mut members = procfs::members(self.leader, self.own_number, &self.marker);
+        let others: Vec<Identity> =
+            self.seen.iter().filter(|seen| is_alive(seen) && !members.contains(seen)).copied().collect();
+        members.extend(others);
+        members
+    }
+
+    /// Notes who belongs to it now, for the time when its leader is dead and can't be asked for its descendants.
+    pub(super) fn remember(&mut self) {
+        self.seen = self.members();
     }
 
     /// SIGTERM to all, `grace`, SIGKILL to all, and return when none is left. Also finds children that made process
@@ -89,11 +100,13 @@ impl Group {
     async fn gone(&self, known: &mut Vec<Identity>, until: Instant) -> bool {
         let mut searched = Instant::now();
         loop {
-            let somebody = known.iter().any(|member| {
-                procfs::stat(member.pid).is_some_and(|stat| stat.identity == *member && !stat.zombie)
-            });
-            if !somebody || searched.elapsed() >= SEARCH {
-                *known = self.members();
+            known.retain(is_alive);
+            if known.is_empty() || searched.elapsed() >= SEARCH {
+                // Added to, never replaced: once the leader is dead, a descendant with a session and an environment
+                // of its own can't be found any more, only remembered.
+                let found = self.members().into_iter().filter(|member| !known.contains(member));
+                let found: Vec<Identity> = found.collect();
+                known.extend(found);
                 searched = Instant::now();
                 if known.is_empty() {
                     return true;
@@ -105,6 +118,10 @@ impl Group {
             sleep(LOOK).await;
         }
     }
+}
+
+fn is_alive(member: &Identity) -> bool {
+    procfs::stat(member.pid).is_some_and(|stat| stat.identity == *member && !stat.zombie)
 }
 
 fn log_failure(result: std::io::Result<()>) {

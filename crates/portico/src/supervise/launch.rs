@@ -74,13 +74,16 @@ pub(super) async fn launch(spec: &Spec, tail: &Tail) -> Result<Running, Obstacle
     let owner = owner(&model.name, &model.user)?;
 
     tail.clear();
-    let (child, drained) = start(&line, owner, &model.log, tail).await?;
+    let (mut child, drained) = start(&line, owner, &model.log, tail).await?;
     // It has not been waited for, so even one that has ended already is still there to be identified.
-    let leader = child
-        .id()
-        .and_then(procfs::stat)
-        .map(|stat| stat.identity)
-        .ok_or_else(|| passing(Text::fixed("/proc is not readable.", "/proc 不可读。")))?;
+    let Some(leader) = child.id().and_then(procfs::stat).map(|stat| stat.identity) else {
+        // What can't be told from others can't be ended safely later: it is ended now, while we hold it.
+        let _ = child.start_kill();
+        return Err(passing(Text::fixed(
+            "/proc does not show the process that was just started. Portico needs a readable /proc.",
+            "/proc 中看不到刚启动的进程。Portico 需要可读的 /proc。",
+        )));
+    };
     process::prefer_for_out_of_memory(leader.pid);
     remember(&record, leader, &marker);
     let group = Group::started(leader, format!("{MARKER_NAME}={marker}"));

@@ -236,9 +236,10 @@ async fn real_vllm_takes_the_command_line_and_ends_as_a_whole() {
     let leader = procfs::stat(first.pid.unwrap()).unwrap().identity;
     let family = procfs::members(leader, true, "");
     assert!(family.len() > 1, "vLLM's engine is a process of its own");
+    let public = procfs::public_listeners(&family);
     let began = Instant::now();
     tokio::time::timeout(slow, model.shutdown()).await.unwrap();
-    println!("family of {}, ended in {:?}", family.len(), began.elapsed());
+    println!("{} processes ended in {:?}; public listeners: {public:?}", family.len(), began.elapsed());
     assert!(family.iter().all(|member| !alive(member.pid)));
 }
 

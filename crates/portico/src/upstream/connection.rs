@@ -12,8 +12,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::api::Rope;
 use crate::config::EndpointAddress;
+use crate::types::Rope;
 
 /// A model server's response head may hold so many headers and bytes; beyond that it is garbage.
 const MAX_HEADERS: usize = 100;

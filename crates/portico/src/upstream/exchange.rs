@@ -48,7 +48,7 @@ impl Exchange {
             incoming,
             connection: Some(connection),
             endpoint,
-            deadline: Box::pin(tokio::time::sleep_until(first)),
+            deadline: Box::pin(tokio::time::sleep_until(first.min(Instant::now() + stream_idle))),
             deadline_at: first,
             stream_idle,
         }
@@ -123,14 +123,17 @@ impl Exchange {
         }
     }
 
-    /// The timer is moved only when it fires: a piece then costs one read of the clock.
+    /// The timer is moved only when it fires: a piece then costs one read of the clock. A piece sets a deadline that
+    /// is `stream_idle` away at the soonest, so the timer never sleeps longer than that.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
         loop {
             std::task::ready!(self.deadline.as_mut().poll(cx));
-            if Instant::now() >= self.deadline_at {
+            let now = Instant::now();
+            if now >= self.deadline_at {
                 return Poll::Ready(Some(Err(ExchangeError::TimedOut)));
             }
-            self.deadline.as_mut().reset(self.deadline_at);
+            let next = self.deadline_at.min(now + self.stream_idle);
+            self.deadline.as_mut().reset(next);
         }
     }
 }

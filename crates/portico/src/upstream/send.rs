@@ -12,9 +12,9 @@ use super::choose::{Chosen, Endpoints};
 use super::connection::{self, Connection};
 use super::exchange::Exchange;
 use super::pool;
-use crate::api::Rope;
 use crate::config::Timeouts;
 use crate::sys::clock::Instant;
+use crate::types::Rope;
 
 /// A request built from parts: nothing of the client's is copied but what the caller put into `headers`.
 pub(crate) struct Outbound<'a> {

@@ -1,12 +1,26 @@
 //! Promises at the edge, through the real path: the product's binary, over sockets, against real and scripted model
 //! servers.
 
+mod breaking;
 mod cli;
 mod command;
+mod command_line;
+mod endpoints;
 mod engine;
+mod errors;
 mod files;
+mod h2;
+mod leaving;
+mod limits;
+mod manners;
+mod models_list;
 mod process;
+mod queue;
 mod reload;
 mod serving;
+mod setup;
 mod startup;
+mod streams;
 mod support;
+mod surface;
+mod who;

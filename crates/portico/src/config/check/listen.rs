@@ -64,11 +64,36 @@ pub(super) fn listen(
         https: https,
         admin: admin,
         metrics: metrics,
-        trusted_proxies: reader.take(&keys::TRUSTED_PROXIES),
+        trusted_proxies: trusted_proxies(&mut reader),
         proxy_protocol: reader.take(&keys::PROXY_PROTOCOL),
         max_connections: reader.take(&keys::MAX_CONNECTIONS),
         max_connections_per_address: reader.take(&keys::MAX_CONNECTIONS_PER_ADDRESS),
     })
+}
+
+fn trusted_proxies(reader: &mut Reader<'_, '_, '_>) -> Option<Vec<ipnet::IpNet>> {
+    let proxies = reader.take(&keys::TRUSTED_PROXIES);
+    for (index, network) in proxies.iter().flatten().enumerate() {
+        if network.prefix_len() == 0 {
+            let spot = reader.spot_of_item(&keys::TRUSTED_PROXIES, index);
+            reader.judge.push(
+                Problem::error(
+                    Code::Unsafe,
+                    &spot,
+                    text!(
+                        "{network} is every address: everybody would be believed",
+                        "{network} 表示所有地址:任何人都会被采信"
+                    ),
+                )
+                .label(text!("name the proxies", "请写出代理的地址"))
+                .why(text!(
+                    "whoever is believed can claim any address, and so pass every network rule",
+                    "被采信者可以声称任意地址,从而绕过所有网段规则"
+                )),
+            );
+        }
+    }
+    proxies
 }
 
 pub(super) fn timeouts(file: &mut Reader<'_, '_, '_>) -> Option<Timeouts> {

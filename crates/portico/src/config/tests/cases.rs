@@ -66,6 +66,12 @@ fn what_is_wrong_is_said_with_its_code_and_place() {
         ("[listen]\nmetrics = \"0.0.0.0:9321\"", Code::Unsafe, "listen.metrics", "loopback"),
         ("[listen]\nadmin = \"127.0.0.1:9000\"", Code::Unsafe, "listen.admin", "Unix socket"),
         ("[listen]\nadmin = \"unix:/a\"\nmetrics = \"unix:/a\"", Code::Duplicate, "listen.metrics", ""),
+        (
+            "[listen]\ntrusted_proxies = [\"0.0.0.0/0\"]",
+            Code::Unsafe,
+            "listen.trusted_proxies[0]",
+            "any address",
+        ),
         // tls
         ("[tls]\nissuer = \"files\"", Code::Missing, "tls.issuer", "certificate"),
         ("[tls]\nissuer = \"http://ca.lan/dir\"", Code::BadForm, "tls.issuer", "https"),

@@ -74,7 +74,8 @@ async fn one_that_ignores_sigterm_is_killed_after_its_grace() {
 async fn grandchildren_end_with_it_wherever_they_have_gone() {
     let place = Place::new();
     let mut spec = family(&place, "wait");
-    spec.model.stop_grace = Duration::from_millis(200);
+    // Long enough for several searches after the leader's death: then only memory knows the third of them.
+    spec.model.stop_grace = Duration::from_secs(1);
     let model = Supervised::start(spec);
     until("three grandchildren", || pids(&place).len() == 3).await;
     tokio::time::timeout(DEADLINE, model.shutdown()).await.unwrap();
@@ -169,4 +170,31 @@ async fn a_taken_address_is_refused_before_anything_is_started() {
     assert!(detail(&down).contains("in use by another program"), "{}", detail(&down));
     assert_eq!(down.restarts, 0);
     model.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_seen_when_it_was_ready_ends_after_its_leaders_death() {
+    let place = Place::new();
+    let mut spec = family(&place, "wait");
+    let program = place.file("engines/vllm/venv/bin/vllm");
+    let server = place.file("server.py");
+    fs::write(&server, READY).unwrap();
+    let script = fs::read_to_string(&program).unwrap();
+    // Ready only when all three are there.
+    let serve = format!(
+        "while [ \"$(cat {} | wc -l)\" -lt 3 ]; do sleep 0.05; done\nexec python3 {} \"$@\"\n",
+        place.file("pids").display(),
+        server.display()
+    );
+    fs::write(&program, script.replace("wait\n", &serve)).unwrap();
+    spec.model.stop_grace = Duration::from_millis(200);
+    let model = Supervised::start(spec);
+    let mut status = model.status();
+    let first = ready(&mut status).await;
+    let children = pids(&place);
+    kill(first.pid.unwrap());
+    wait(&mut status, |status| status.state == ModelState::Ready && status.restarts == 1).await;
+    assert!(children.iter().all(|pid| !alive(*pid)), "also the one that can't be found any more");
+    model.shutdown().await;
+    assert!(pids(&place).iter().all(|pid| !alive(*pid)));
 }

@@ -103,10 +103,9 @@ async fn a_model_of_another_living_portico_is_not_touched() {
 async fn portico_that_will_be_killed() {
     let Some(pid_file) = std::env::var_os("PORTICO_TEST_PID_FILE") else { return };
     let mut command = tokio::process::Command::new("sleep");
-    command.arg("1000");
+    command.arg("1000").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let child = crate::sys::process::spawn(command).await.unwrap();
-    fs::write(std::env::var_os("PORTICO_TEST_PID_FILE").unwrap(), format!("{}\n", child.id().unwrap()))
-        .unwrap();
+    fs::write(pid_file, format!("{}\n", child.id().unwrap())).unwrap();
     std::future::pending::<()>().await;
 }
 

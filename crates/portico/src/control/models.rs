@@ -35,7 +35,7 @@ pub(crate) struct Live {
 }
 
 /// What stands between the old models and the new ones, worked out before anything is touched.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     next: Vec<Planned>,
     /// Processes that no model of the new configuration uses.
     gone: Vec<Live>,
@@ -79,7 +79,7 @@ impl KeyFileError {
 
 impl Plan {
     /// Reads key files; starts and stops nothing. `old` is what `current` came from.
-    pub(super) fn new(config: &Config, current: &[Live], old: Option<&Config>) -> Result<Self, KeyFileError> {
+    pub(crate) fn new(config: &Config, current: &[Live], old: Option<&Config>) -> Result<Self, KeyFileError> {
         let mut left: Vec<Live> = current.to_vec();
         let mut next = Vec::new();
         for model in &config.models {
@@ -114,7 +114,7 @@ impl Plan {
 
     /// Carries the plan out on the current runtime. Processes that are gone end in the background, and are given back
     /// so that a stop of Portico waits for them too.
-    pub(super) fn carry_out(self, config: &Config) -> (Vec<Live>, Vec<Supervised>) {
+    pub(crate) fn carry_out(self, config: &Config) -> (Vec<Live>, Vec<Supervised>) {
         let drain = config.timeouts.drain;
         let gone = self.gone.into_iter().filter_map(|live| end(live, drain)).collect();
         let mut models = Vec::new();
@@ -221,7 +221,7 @@ async fn idle(served: Vec<Weak<Served>>, count: impl Fn(&Line) -> u32, patience:
     let _ = tokio::time::timeout(patience, all).await;
 }
 
-pub(super) fn registry(models: &[Live]) -> Registry {
+pub(crate) fn registry(models: &[Live]) -> Registry {
     Registry::new(models.iter().map(|live| live.served.clone()).collect())
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::control::{Control, ReloadOutcome};
 use super::models::{self, Plan};
+use super::process::{Control, ReloadOutcome};
 use super::unopened;
 use crate::access::Rules;
 use crate::config::{self, Config, Problems, Root};
@@ -17,7 +17,7 @@ use crate::observe::AccessLog;
 use crate::types::{Text, text};
 use crate::ui::Site;
 
-pub(super) async fn reload(control: &Control) -> ReloadOutcome {
+pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
     let loaded = match config::load(control.source.as_deref(), &control.environment) {
         Ok(loaded) => loaded,
         Err(problems) => return ReloadOutcome::Wrong(problems),
@@ -102,7 +102,7 @@ fn build(new: &Config, old: &Snapshot) -> Result<Built, Text> {
 
 /// Reloads when the file has changed and has then been left alone for a moment, so that a half-written one is
 /// not read. Looks once a second: that also sees renames and folders swapped by links, on every file system.
-pub(super) async fn watch_file(control: Arc<Control>) {
+pub(crate) async fn watch_file(control: Arc<Control>) {
     let Some(path) = control.source.clone() else { return };
     let mut known = stamp(&path);
     let mut pending = None;

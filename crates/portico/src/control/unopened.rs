@@ -5,7 +5,7 @@ use std::io;
 use crate::config::{Log, LogTarget};
 use crate::types::{Text, text};
 
-pub(super) fn access_log(log: &Log, error: &io::Error) -> Text {
+pub(crate) fn access_log(log: &Log, error: &io::Error) -> Text {
     let path = match &log.access {
         LogTarget::File(path) => path.display().to_string(),
         LogTarget::Stdout | LogTarget::Off => String::new(),
@@ -16,7 +16,7 @@ pub(super) fn access_log(log: &Log, error: &io::Error) -> Text {
     )
 }
 
-pub(super) fn error_log(log: &Log, error: &io::Error) -> Text {
+pub(crate) fn error_log(log: &Log, error: &io::Error) -> Text {
     let path = log.error.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
     text!(
         "the error log {path} can't be opened: {error}. Correct log.error, or the owner and permissions of its folder.",

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 
+use super::error_log::ErrorLog;
 use super::models::Live;
 use super::reload;
-use super::tracing_log::ErrorLog;
 use crate::config::{Environment, Problems};
 use crate::front::Door;
 use crate::listen::{Connections, Phase};
@@ -26,18 +26,18 @@ pub(crate) struct Control {
     pub(crate) listeners: Vec<std::net::SocketAddr>,
     /// The file that a reload reads; `None`: the built-in defaults.
     pub(crate) source: Option<PathBuf>,
-    pub(super) environment: Environment,
-    pub(super) phase: watch::Sender<Phase>,
-    pub(super) log: Arc<ArcSwap<LogHandle>>,
-    pub(super) access_log: SyncMutex<AccessLog>,
-    pub(super) error_log: ErrorLog,
+    pub(crate) environment: Environment,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) log: Arc<ArcSwap<LogHandle>>,
+    pub(crate) access_log: SyncMutex<AccessLog>,
+    pub(crate) error_log: ErrorLog,
     /// Held during a reload, so that there is one at a time.
-    pub(super) models: Mutex<Vec<Live>>,
+    pub(crate) models: Mutex<Vec<Live>>,
     /// Processes of models that a reload has taken out, while they end.
-    pub(super) leaving: SyncMutex<Vec<Supervised>>,
-    pub(super) reloads: AtomicU64,
-    pub(super) last_reload: SyncMutex<Option<LastReload>>,
-    pub(super) stop: Notify,
+    pub(crate) leaving: SyncMutex<Vec<Supervised>>,
+    pub(crate) reloads: AtomicU64,
+    pub(crate) last_reload: SyncMutex<Option<LastReload>>,
+    pub(crate) stop: Notify,
 }
 
 #[derive(Debug, Clone)]
@@ -106,13 +106,13 @@ impl Control {
     }
 
     /// Every process that has to be gone before Portico is.
-    pub(super) async fn processes(&self) -> Vec<Supervised> {
+    pub(crate) async fn processes(&self) -> Vec<Supervised> {
         let present = self.models().await.into_iter().filter_map(|live| live.supervised);
         let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner).clone();
         present.chain(leaving).collect()
     }
 
-    pub(super) fn remember_leaving(&self, gone: Vec<Supervised>) {
+    pub(crate) fn remember_leaving(&self, gone: Vec<Supervised>) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         leaving.retain(Supervised::is_there);
         leaving.extend(gone);
@@ -127,7 +127,7 @@ impl Control {
         self.stop.notify_one();
     }
 
-    pub(super) fn reopen_logs(&self) {
+    pub(crate) fn reopen_logs(&self) {
         self.access_log.lock().unwrap_or_else(PoisonError::into_inner).reopen();
         if let Err(error) = self.error_log.reopen() {
             tracing::error!(%error, "the error log could not be reopened; the old file goes on");
@@ -135,7 +135,7 @@ impl Control {
     }
 
     /// Goes on with another access log. The old one is kept until every data thread has changed over.
-    pub(super) fn change_access_log(&self, new: AccessLog) {
+    pub(crate) fn change_access_log(&self, new: AccessLog) {
         self.log.store(Arc::new(new.handle()));
         let old =
             std::mem::replace(&mut *self.access_log.lock().unwrap_or_else(PoisonError::into_inner), new);
@@ -145,7 +145,7 @@ impl Control {
         });
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
+    pub(crate) fn set_phase(&self, phase: Phase) {
         self.door.draining.store(phase > Phase::Serving, Ordering::Relaxed);
         self.phase.send_replace(phase);
     }

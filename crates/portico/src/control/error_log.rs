@@ -17,7 +17,7 @@ use crate::config::tracing_level::Level;
 
 /// Changes the log while it is in use.
 #[derive(Clone)]
-pub(super) struct ErrorLog {
+pub(crate) struct ErrorLog {
     target: Target,
     level: reload::Handle<LevelFilter, Registry>,
 }
@@ -28,7 +28,7 @@ struct Target(Arc<Mutex<Option<(PathBuf, File)>>>);
 
 impl ErrorLog {
     /// Installs the process's one subscriber. Control bytes in messages are escaped by the formatter.
-    pub(super) fn install(log: &Log, colour: bool) -> io::Result<Self> {
+    pub(crate) fn install(log: &Log, colour: bool) -> io::Result<Self> {
         let target = Target::default();
         target.point_at(log.error.as_deref())?;
         let (filter, level) = reload::Layer::new(level(log.level));
@@ -42,13 +42,13 @@ impl ErrorLog {
     }
 
     /// Goes on with another target and level, or fails and goes on as before.
-    pub(super) fn change(&self, log: &Log) -> io::Result<()> {
+    pub(crate) fn change(&self, log: &Log) -> io::Result<()> {
         self.target.point_at(log.error.as_deref())?;
         let _ = self.level.reload(level(log.level));
         Ok(())
     }
 
-    pub(super) fn reopen(&self) -> io::Result<()> {
+    pub(crate) fn reopen(&self) -> io::Result<()> {
         let path = self.target.lock().as_ref().map(|(path, _)| path.clone());
         self.target.point_at(path.as_deref())
     }

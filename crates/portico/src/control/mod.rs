@@ -1,0 +1,15 @@
+//! The running process as its operator meets it: what it serves now, its models, its logs; and reloads.
+//!
+//! `run` builds a [`Control`] and lives as long as it; the admin socket and signals act on it. Nothing here starts or
+//! ends the process.
+
+mod error_log;
+mod models;
+mod process;
+mod reload;
+pub(crate) mod unopened;
+
+pub(crate) use error_log::ErrorLog;
+pub(crate) use models::{Live, Plan, registry};
+pub(crate) use process::{Control, ReloadOutcome};
+pub(crate) use reload::{startable, watch_file};
