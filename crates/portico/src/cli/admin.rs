@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::arguments::JsonArguments;
-use super::model::shown_name;
+use super::model::{aligned, detail, for_how_long, shown_name, state_word};
 use super::{Context, Exit, check};
 use crate::config;
 use crate::control;
@@ -102,44 +102,64 @@ fn screen(answer: &Value, tongue: Tongue) -> String {
     let string = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let mut out = String::new();
     let listeners: Vec<_> = answer["listeners"].as_array().into_iter().flatten().map(string).collect();
-    let version = string(&answer["version"]);
-    let pid = &answer["pid"];
-    let _ = writeln!(out, "{}", word(text!("Portico {version}, pid {pid}", "Portico {version},进程 {pid}")));
-    for (label, value) in [
-        (text!("listens on ", "监听地址  "), listeners.join(" ")),
-        (text!("mode       ", "模式      "), string(&answer["mode"])),
-        (text!("config     ", "配置      "), string(&answer["config"])),
-        (text!("connections", "连接数    "), answer["connections"].to_string()),
-    ] {
-        let _ = writeln!(out, "  {}  {value}", word(label));
+    let (version, pid) = (string(&answer["version"]), &answer["pid"]);
+    let age = for_how_long(&answer["since"], SystemTime::now(), tongue);
+    let head =
+        text!("Portico {version}, pid {pid}, up for {age}", "Portico {version},进程 {pid},已运行 {age}");
+    let _ = writeln!(out, "{}", word(head));
+    let config = match answer["config"].as_str() {
+        Some(path) => path.to_owned(),
+        None => word(text!("built-in defaults", "内置默认值")),
+    };
+    let facts = [
+        [word(text!("listens on", "监听地址")), listeners.join(" ")],
+        [word(text!("mode", "模式")), mode_word(&answer["mode"], tongue)],
+        [word(text!("config", "配置")), config],
+        [word(text!("connections", "连接数")), answer["connections"].to_string()],
+    ];
+    for line in aligned(&facts) {
+        let _ = writeln!(out, "  {line}");
     }
     if answer["log_lines_lost"].as_u64().unwrap_or(0) > 0 {
         let lost = &answer["log_lines_lost"];
-        let _ = writeln!(
-            out,
-            "  {}",
-            word(text!("{lost} access log lines were lost", "丢失了 {lost} 行访问日志"))
+        let lost = text!(
+            "{lost} access log lines were lost: is the disk full?",
+            "丢失了 {lost} 行访问日志:磁盘是否已满?"
         );
+        let _ = writeln!(out, "  {}", word(lost));
     }
     if answer["last_reload"]["ok"] == Value::Bool(false) {
-        let why = string(&answer["last_reload"]["detail"]);
+        let why = detail(&answer["last_reload"], tongue).join(" ");
         let _ = writeln!(out, "  {}", word(text!("the last reload failed: {why}", "上次重新加载失败:{why}")));
     }
     let _ = writeln!(out);
-    for model in answer["models"].as_array().into_iter().flatten() {
-        let (name, engine, state) = (shown_name(model), string(&model["engine"]), string(&model["state"]));
+    let models: Vec<&Value> = answer["models"].as_array().into_iter().flatten().collect();
+    let row = |model: &&Value| {
         let (running, waiting) = (&model["running"], &model["waiting"]);
         let load = word(text!("{running} running, {waiting} waiting", "运行 {running},等待 {waiting}"));
-        let _ = writeln!(out, "  {name:<24} {engine:<10} {state:<8} {load}");
-        let detail = match tongue {
-            Tongue::English => &model["detail"]["en"],
-            Tongue::Chinese => &model["detail"]["zh"],
-        };
-        for line in detail.as_str().unwrap_or_default().lines() {
+        [shown_name(model), string(&model["engine"]), state_word(&model["state"], tongue), load]
+    };
+    let rows: Vec<_> = models.iter().map(row).collect();
+    for (line, model) in aligned(&rows).iter().zip(models) {
+        let _ = writeln!(out, "  {line}");
+        for line in detail(model, tongue) {
             let _ = writeln!(out, "      {line}");
         }
     }
     out
+}
+
+fn mode_word(mode: &Value, tongue: Tongue) -> String {
+    let word = match mode.as_str() {
+        Some("local") => text!("local: this machine alone", "本地:仅限本机"),
+        Some("networks") => text!("networks: those in access.allow", "网段:access.allow 中的地址"),
+        Some("closed") => text!("closed: nobody may come in", "关闭:无人可以进入"),
+        other => {
+            let other = other.unwrap_or("-");
+            text!("unknown: {other}", "未知:{other}")
+        }
+    };
+    word.pick(tongue).to_owned()
 }
 
 pub(crate) fn reload(context: &Context) -> Exit {

@@ -350,9 +350,8 @@ impl Driver {
     }
 
     fn note_trouble(&mut self, text: Text) {
-        let name = &self.spec.model.name;
         if self.trouble.as_ref() != Some(&text) {
-            tracing::warn!("model {name}: {}", text.en);
+            tracing::warn!(model = %self.spec.model.name, "{}", text.en);
         }
         self.trouble = Some(text);
     }
