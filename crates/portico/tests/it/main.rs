@@ -20,6 +20,7 @@ mod reload;
 mod serving;
 mod setup;
 mod startup;
+mod stopping;
 mod streams;
 mod support;
 mod surface;
