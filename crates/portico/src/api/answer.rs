@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::value::RawValue;
 
-use super::scan::top_level;
 use super::{Usage, json};
 use crate::reason::{Reason, Refusal};
 use crate::types::Text;
@@ -15,20 +15,28 @@ pub(crate) struct Answer {
     pub(crate) usage: Option<Usage>,
 }
 
+#[derive(serde::Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
 /// Reads a complete JSON answer. It is `None` when it is not a JSON object: half an answer is no answer.
 pub(crate) fn read(body: Bytes, asked: &str) -> Option<Answer> {
-    if !body.starts_with(b"{") || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
-        return None;
-    }
-    let usage = top_level(&body, "usage").and_then(|span| serde_json::from_slice(&body[span]).ok());
-    let asked = serde_json::to_vec(asked).ok()?;
-    let body = match top_level(&body, "model") {
-        Some(span) if body[span.clone()] != asked => {
-            Bytes::from([&body[..span.start], &asked, &body[span.end..]].concat())
+    // One pass: the whole is checked, and the two values are found on the way.
+    let head: Head<'_> = serde_json::from_slice(&body).ok().filter(|_| body.starts_with(b"{"))?;
+    let usage = head.usage.and_then(|usage| serde_json::from_str(usage.get()).ok());
+    let asked_json = serde_json::to_vec(asked).ok()?;
+    let renamed = match head.model.map(RawValue::get) {
+        Some(model) if model.as_bytes() != asked_json => {
+            let start = model.as_ptr().addr() - body.as_ptr().addr();
+            Some(Bytes::from([&body[..start], &asked_json, &body[start + model.len()..]].concat()))
         }
-        _ => body,
+        _ => None,
     };
-    Some(Answer { body, usage })
+    Some(Answer { body: renamed.unwrap_or(body), usage })
 }
 
 /// What the client is told when the model server refuses or fails. Its own sentence is passed on only for a request

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{Method, header};
 
+use super::headers::Origin;
 use super::models::Served;
 use super::respond::Context;
 use super::snapshot::Snapshot;
@@ -20,7 +21,7 @@ use super::{Answer, Connection};
 use crate::api::body::BudgetGuard;
 use crate::api::{Call, EventFilter, Usage, answer};
 use crate::observe::{Record, UpstreamTimes};
-use crate::queue::{Admission, Permit};
+use crate::queue::{Admission, Permit, Ticket};
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::upstream::{self, ExchangeError, Outbound, SendFailure, Sent};
@@ -44,7 +45,7 @@ pub(super) struct Job {
     snapshot: Arc<Snapshot>,
     served: Arc<Served>,
     call: Call,
-    headers: HeaderMap,
+    origin: Origin,
     budget: BudgetGuard,
 }
 
@@ -56,6 +57,13 @@ pub(super) struct Progress {
     pub(super) position: Cell<Position>,
     pub(super) queued: Cell<Duration>,
     pub(super) times: Cell<UpstreamTimes>,
+}
+
+/// What waiting has led to.
+enum Waited {
+    Running(Running),
+    /// The client is answered while the call still waits.
+    Answer(Answer),
 }
 
 /// The head of a good answer, its body still to come.
@@ -70,10 +78,10 @@ impl Job {
         snapshot: Arc<Snapshot>,
         served: Arc<Served>,
         call: Call,
-        headers: HeaderMap,
+        origin: Origin,
         budget: BudgetGuard,
     ) -> Self {
-        Self { snapshot, served, call, headers, budget }
+        Self { snapshot, served, call, origin, budget }
     }
 
     pub(super) async fn run(
@@ -84,80 +92,111 @@ impl Job {
     ) -> Result<Answer, Refusal> {
         let progress = Rc::new(Progress::default());
         let facts = self.call.facts.clone();
+        let running = match self.served.line.enter()? {
+            // The usual case: there is room, and the model server is there.
+            Admission::Now(permit) => match self.attempt(permit, &progress).await? {
+                Some((sent, permit)) => Running { sent, permit, budget: self.budget },
+                None => match Box::pin(self.wait(None, &progress, record, context, connection)).await? {
+                    Waited::Running(running) => running,
+                    Waited::Answer(answer) => return Ok(answer),
+                },
+            },
+            Admission::Wait(ticket) => {
+                match Box::pin(self.wait(Some(ticket), &progress, record, context, connection)).await? {
+                    Waited::Running(running) => running,
+                    Waited::Answer(answer) => return Ok(answer),
+                }
+            }
+        };
+        progress.note(record);
+        if facts.stream && is_event_stream(&running.sent) {
+            let filter = EventFilter::new(facts.model, facts.wants_usage);
+            let stream = StreamBody::running(running, filter, context.tongue, connection);
+            return Ok(Answer::Stream(Box::new(stream), progress.position.get()));
+        }
+        whole(running, &facts.model, &progress, record).await.map(Answer::Whole)
+    }
+
+    /// Through the line. A stream that still waits after `queue.keepalive` is begun towards the client.
+    async fn wait(
+        self,
+        ticket: Option<Ticket>,
+        progress: &Rc<Progress>,
+        record: &mut Record,
+        context: &Context,
+        connection: &Rc<dyn Connection>,
+    ) -> Result<Waited, Refusal> {
+        let facts = self.call.facts.clone();
         let keepalive = self.snapshot.config.queue.keepalive;
         let begun = Instant::now();
-        let mut start = Box::pin(self.start(progress.clone()));
-        if facts.stream {
-            let waited = tokio::time::timeout(keepalive, &mut start).await;
-            if waited.is_err() && progress.waiting.get() {
-                let filter = EventFilter::new(facts.model, facts.wants_usage);
-                let stream = StreamBody::waiting(
-                    start,
-                    filter,
-                    progress.clone(),
-                    keepalive,
-                    context.tongue,
-                    connection,
-                );
-                record.queue = begun.elapsed();
-                return Ok(Answer::Stream(Box::new(stream), progress.position.get()));
-            }
-            let running = match waited {
-                Ok(running) => running,
+        let mut start = Box::pin(self.start(ticket, progress.clone()));
+        let started = if facts.stream {
+            match tokio::time::timeout(keepalive, &mut start).await {
+                Ok(started) => started,
+                Err(_) if progress.waiting.get() => {
+                    let filter = EventFilter::new(facts.model, facts.wants_usage);
+                    let (tongue, position) = (context.tongue, progress.position.get());
+                    let stream =
+                        StreamBody::waiting(start, filter, progress.clone(), keepalive, tongue, connection);
+                    record.queue = begun.elapsed();
+                    return Ok(Waited::Answer(Answer::Stream(Box::new(stream), position)));
+                }
                 Err(_) => start.await,
-            };
-            progress.note(record);
-            let running = running?;
-            if is_event_stream(&running.sent) {
-                let filter = EventFilter::new(facts.model, facts.wants_usage);
-                let stream = StreamBody::running(running, filter, context.tongue, connection);
-                return Ok(Answer::Stream(Box::new(stream), progress.position.get()));
             }
-            return whole(running, &facts.model, &progress, record).await.map(Answer::Whole);
+        } else {
+            start.await
+        };
+        if started.is_err() {
+            progress.note(record);
         }
-        let running = start.await;
-        progress.note(record);
-        whole(running?, &facts.model, &progress, record).await.map(Answer::Whole)
+        started.map(Waited::Running)
     }
 
     /// Waits for a permit and sends, until an answer begins. `queue.max_wait` bounds all waiting together.
-    async fn start(self, progress: Rc<Progress>) -> Result<Running, Refusal> {
+    async fn start(self, mut ticket: Option<Ticket>, progress: Rc<Progress>) -> Result<Running, Refusal> {
         let deadline = Instant::now() + self.snapshot.config.queue.max_wait;
         loop {
-            let permit = self.admit(deadline, &progress).await?;
-            let outbound = Outbound {
-                method: Method::POST,
-                path: self.call.operation.path(),
-                headers: self.headers.clone(),
-                body: self.call.body(&self.served.upstream_name(&self.call.facts.model)),
-                timeouts: &self.snapshot.config.timeouts,
+            let permit = match ticket.take() {
+                Some(ticket) => self.hold(ticket, deadline, &progress).await?,
+                None => match self.served.line.enter()? {
+                    Admission::Now(permit) => permit,
+                    Admission::Wait(ticket) => self.hold(ticket, deadline, &progress).await?,
+                },
             };
-            match upstream::send(&self.served.endpoints, outbound).await {
-                Ok(sent) => {
-                    progress.times.set(UpstreamTimes {
-                        connect: Some(sent.connect),
-                        header: Some(sent.header),
-                        response: None,
-                    });
-                    return accept(Running { sent, permit, budget: self.budget }).await;
-                }
-                // Nothing was sent, and somebody is bringing the model back: wait for it again.
-                Err(SendFailure::Unreachable(_))
-                    if self.served.is_supervised() && Instant::now() < deadline =>
-                {
-                    drop(permit);
-                    self.served.suspect();
-                }
-                Err(failure) => return Err(refusal(&failure)),
+            if let Some((sent, permit)) = self.attempt(permit, &progress).await? {
+                return Ok(Running { sent, permit, budget: self.budget });
+            }
+            if Instant::now() >= deadline {
+                return Err(Refusal::new(Reason::QueueTimeout).because(self.why_not_ready()));
             }
         }
     }
 
-    async fn admit(&self, deadline: Instant, progress: &Progress) -> Result<Permit, Refusal> {
-        let ticket = match self.served.line.enter()? {
-            Admission::Now(permit) => return Ok(permit),
-            Admission::Wait(ticket) => ticket,
+    /// Sends once. `None`: nothing was sent, and somebody is bringing the model back, so waiting makes sense.
+    async fn attempt(&self, permit: Permit, progress: &Progress) -> Result<Option<(Sent, Permit)>, Refusal> {
+        let name = self.served.upstream_name(&self.call.facts.model);
+        let outbound = Outbound {
+            method: Method::POST,
+            path: self.call.operation.path(),
+            make: &|| (self.origin.headers(&self.served), self.call.body(&name)),
+            timeouts: &self.snapshot.config.timeouts,
         };
+        match upstream::send(&self.served.endpoints, outbound).await {
+            Ok(sent) => {
+                let (connect, header) = (Some(sent.connect), Some(sent.header));
+                progress.times.set(UpstreamTimes { connect, header, response: None });
+                accept(sent).await.map(|sent| Some((sent, permit)))
+            }
+            Err(SendFailure::Unreachable(_)) if self.served.is_supervised() => {
+                drop(permit);
+                self.served.suspect();
+                Ok(None)
+            }
+            Err(failure) => Err(refusal(&failure)),
+        }
+    }
+
+    async fn hold(&self, ticket: Ticket, deadline: Instant, progress: &Progress) -> Result<Permit, Refusal> {
         let entered = Instant::now();
         if progress.position.get() == 0 {
             progress.position.set(ticket.position());
@@ -186,12 +225,12 @@ impl Progress {
 }
 
 /// A head that is not a success becomes a refusal in Portico's words.
-async fn accept(running: Running) -> Result<Running, Refusal> {
-    let status = running.sent.head.status;
+async fn accept(sent: Sent) -> Result<Sent, Refusal> {
+    let status = sent.head.status;
     if status.is_success() {
-        return Ok(running);
+        return Ok(sent);
     }
-    match running.sent.exchange.collect(LARGEST_ERROR_BYTES).await {
+    match sent.exchange.collect(LARGEST_ERROR_BYTES).await {
         Ok(body) => Err(answer::refusal(status, &body)),
         Err(error) => Err(Refusal::new(Reason::UpstreamFailed).because(format!("{status}, then: {error}"))),
     }

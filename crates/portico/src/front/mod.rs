@@ -71,8 +71,9 @@ pub(crate) async fn handle(
         &parts.headers,
         &snapshot.config.listen.trusted_proxies,
     );
-    let context = Context::new(&parts, random::request_id(), &connection);
-    let mut record = Record::open(context.id, client, &parts);
+    let id = random::request_id();
+    let context = Context::new(&parts, id, &connection);
+    let mut record = Record::open(id, client, &parts);
     let visit = Visit {
         door,
         snapshot: &snapshot,
@@ -168,8 +169,8 @@ impl Visit<'_> {
                 let (call, budget) = self.read(operation, incoming, record).await?;
                 let served = self.snapshot.models.find(&call.facts.model)?;
                 served.check(&call.facts)?;
-                let headers = headers::forwarded(self, served);
-                let job = generate::Job::new(self.snapshot.clone(), served.clone(), call, headers, budget);
+                let origin = headers::Origin::of(self);
+                let job = generate::Job::new(self.snapshot.clone(), served.clone(), call, origin, budget);
                 job.run(record, self.context, self.connection).await
             }
         }
@@ -194,7 +195,7 @@ impl Visit<'_> {
         record.bytes_in = body.len() as u64;
         let rules = api::call::Rules { limits: &config.limits, policy: &config.policy };
         let call = Call::judge(operation, &body, rules)?;
-        record.model = Some(call.facts.model.as_ref().into());
+        record.model = Some(call.facts.model.clone());
         record.stream = call.facts.stream;
         record.images = call.facts.images;
         Ok((call, budget))

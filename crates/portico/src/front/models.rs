@@ -20,6 +20,8 @@ const DEFAULT_MAX_RUNNING: u32 = 64;
 /// One model: its line, its endpoints, and what is known about it. Lives on across reloads that do not change it.
 pub(crate) struct Served {
     pub(crate) config: Model,
+    name: Arc<str>,
+    upstream_name: Option<Arc<str>>,
     pub(crate) line: Arc<Line>,
     pub(crate) endpoints: Endpoints,
     facts: ArcSwap<ModelFacts>,
@@ -47,6 +49,8 @@ impl Served {
             api_key: ArcSwapOption::default(),
             detail: ArcSwapOption::default(),
             suspected: Notify::new(),
+            name: config.name.as_str().into(),
+            upstream_name: config.upstream_name.as_deref().map(Arc::from),
             config,
         })
     }
@@ -119,17 +123,17 @@ impl Served {
 
     /// What the model server calls it.
     pub(super) fn upstream_name(&self, asked: &Arc<str>) -> Arc<str> {
-        if let Some(name) = &self.config.upstream_name {
-            return name.as_str().into();
+        if let Some(name) = &self.upstream_name {
+            return name.clone();
         }
-        if self.config.name.is_empty() {
+        if self.name.is_empty() {
             return asked.clone();
         }
         let facts = self.facts.load();
         let own = facts.names.iter().find(|name| ***name == *self.config.name);
         match own.or(facts.names.first()) {
             Some(name) if !self.is_supervised() => name.clone(),
-            _ => self.config.name.as_str().into(),
+            _ => self.name.clone(),
         }
     }
 

@@ -35,7 +35,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// How this request wants to be spoken to.
 pub(super) struct Context {
-    pub(super) id: [u8; 32],
+    pub(super) id: HeaderValue,
     pub(super) tongue: Tongue,
     shape: Shape,
     headless: bool,
@@ -47,7 +47,7 @@ impl Context {
     pub(super) fn new(parts: &Parts, id: [u8; 32], connection: &Rc<dyn Connection>) -> Self {
         let language = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         Self {
-            id,
+            id: HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("")),
             tongue: language.map_or(Tongue::English, Tongue::from_accept_language),
             shape: shape(parts.uri.path()),
             headless: parts.method == Method::HEAD,
@@ -56,16 +56,8 @@ impl Context {
         }
     }
 
-    pub(super) fn id_text(&self) -> &str {
-        std::str::from_utf8(&self.id).unwrap_or_default()
-    }
-
     fn ending(&self) -> Ending {
         Ending { headless: self.headless, connection: self.connection.clone() }
-    }
-
-    fn id_header(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.id).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 
@@ -111,7 +103,7 @@ pub(super) fn answer(answer: Answer, mut record: Record, context: &Context) -> R
             response
         }
     };
-    response.headers_mut().insert(X_REQUEST_ID, context.id_header());
+    response.headers_mut().insert(X_REQUEST_ID, context.id.clone());
     response
 }
 
@@ -161,7 +153,7 @@ pub(super) fn refusal(
     *response.status_mut() = reason.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(X_REQUEST_ID, context.id_header());
+    headers.insert(X_REQUEST_ID, context.id.clone());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(after) = refusal.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::record::Outcome;
+use super::record::{Outcome, shown};
 
 /// One JSON object and a line feed, as the contract lists its keys.
 pub(super) fn json(outcome: &Outcome, out: &mut Vec<u8>) {
     let id = std::str::from_utf8(&outcome.id).unwrap_or_default();
+    let user_agent = shown(outcome.user_agent.as_ref());
     let line = JsonLine {
         time: Timestamp(outcome.time),
         id,
@@ -17,7 +18,7 @@ pub(super) fn json(outcome: &Outcome, out: &mut Vec<u8>) {
         user: None,
         key: None,
         method: outcome.method.as_str(),
-        path: &outcome.path,
+        path: outcome.path(),
         status: outcome.status,
         reason: outcome.reason.code(),
         bytes_in: outcome.bytes_in,
@@ -32,7 +33,7 @@ pub(super) fn json(outcome: &Outcome, out: &mut Vec<u8>) {
         images: outcome.images,
         tls: None,
         protocol: protocol(outcome.version),
-        user_agent: outcome.user_agent.as_deref(),
+        user_agent: user_agent.as_deref(),
     };
     // Strings and numbers into memory: neither can fail.
     let _ = serde_json::to_writer(&mut *out, &line);
@@ -45,19 +46,19 @@ pub(super) fn recipe(outcome: &Outcome, zone: &jiff::tz::TimeZone, out: &mut Vec
         .unwrap_or_default()
         .to_zoned_datetime(zone.clone());
     let _ = write!(out, "{} - - [{}] \"", outcome.remote, stamp.strftime("%d/%b/%Y:%H:%M:%S %z"));
-    if outcome.path.is_empty() {
+    if outcome.path().is_empty() {
         // Nginx has no request to show where it could not read one.
     } else {
         escape(outcome.method.as_str(), out);
         out.push(b' ');
-        escape(&outcome.path, out);
+        escape(outcome.path(), out);
         out.push(b' ');
         out.extend_from_slice(protocol(outcome.version).as_bytes());
     }
     let _ = write!(out, "\" {} {} \"", outcome.status, outcome.bytes_out);
-    escape(outcome.referer.as_deref().unwrap_or("-"), out);
+    escape(shown(outcome.referer.as_ref()).as_deref().unwrap_or("-"), out);
     out.extend_from_slice(b"\" \"");
-    escape(outcome.user_agent.as_deref().unwrap_or("-"), out);
+    escape(shown(outcome.user_agent.as_ref()).as_deref().unwrap_or("-"), out);
     let _ = write!(out, "\" rt={}", Milliseconds(Some(outcome.seconds)));
     let times = outcome.upstream;
     let _ = writeln!(

@@ -1,7 +1,10 @@
 //! The record of one request. It is a guard: whoever holds it when the request ends, by whatever way, writes it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use http::HeaderValue;
 
 use crate::reason::Reason;
 use crate::sys::clock::{self, Instant};
@@ -15,14 +18,14 @@ pub(crate) struct Outcome {
     pub(crate) id: [u8; 32],
     pub(crate) remote: IpAddr,
     pub(crate) method: http::Method,
-    /// Path and, only for the recipe's format, whether there was a query. Never the query itself.
-    pub(crate) path: String,
+    /// Only its path is ever written. `None`: what came was no request.
+    pub(crate) uri: Option<http::Uri>,
     pub(crate) version: http::Version,
     pub(crate) status: u16,
     pub(crate) reason: Reason,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    pub(crate) model: Option<Box<str>>,
+    pub(crate) model: Option<Arc<str>>,
     pub(crate) stream: bool,
     pub(crate) queue: Duration,
     /// From the arrival of the head to the first byte of the model's answer leaving.
@@ -31,11 +34,24 @@ pub(crate) struct Outcome {
     pub(crate) tokens_in: Option<u64>,
     pub(crate) tokens_out: Option<u64>,
     pub(crate) images: u32,
-    pub(crate) user_agent: Option<Box<str>>,
-    pub(crate) referer: Option<Box<str>>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) referer: Option<HeaderValue>,
     pub(crate) upstream: UpstreamTimes,
     /// What only the operator may read: which rule, which address, which error.
     pub(crate) private: Option<Box<str>>,
+}
+
+impl Outcome {
+    pub(super) fn path(&self) -> &str {
+        self.uri.as_ref().map_or("", http::Uri::path)
+    }
+}
+
+/// The text of a header field, as far as a log line shows it.
+pub(super) fn shown(value: Option<&HeaderValue>) -> Option<std::borrow::Cow<'_, str>> {
+    const LONGEST_BYTES: usize = 512;
+    let bytes = value?.as_bytes();
+    Some(String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_BYTES)]))
 }
 
 /// Nginx's three upstream times, in its meaning.
@@ -55,10 +71,8 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn open(id: [u8; 32], remote: IpAddr, request: &http::request::Parts) -> Self {
-        let text = |name: http::HeaderName| {
-            let value = request.headers.get(name)?.as_bytes();
-            Some(String::from_utf8_lossy(&value[..value.len().min(512)]).into_owned().into_boxed_str())
-        };
+        // Shared with the request, not copied: a record costs one allocation.
+        let field = |name: http::HeaderName| request.headers.get(name).cloned();
         Self {
             outcome: Some(Box::new(Outcome {
                 started: Instant::now(),
@@ -66,7 +80,7 @@ impl Record {
                 id,
                 remote,
                 method: request.method.clone(),
-                path: request.uri.path().to_owned(),
+                uri: Some(request.uri.clone()),
                 version: request.version,
                 status: 0,
                 reason: Reason::ClientLeft,
@@ -80,8 +94,8 @@ impl Record {
                 tokens_in: None,
                 tokens_out: None,
                 images: 0,
-                user_agent: text(http::header::USER_AGENT),
-                referer: text(http::header::REFERER),
+                user_agent: field(http::header::USER_AGENT),
+                referer: field(http::header::REFERER),
                 upstream: UpstreamTimes::default(),
                 private: None,
             })),
@@ -90,11 +104,10 @@ impl Record {
 
     /// A record for bytes that never became a request; gives its id. `bytes_out`: of the answer's body.
     pub(crate) fn malformed(remote: IpAddr, reason: Reason, bytes_out: u64) -> [u8; 32] {
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.uri = http::Uri::from_static("/");
+        let (parts, ()) = http::Request::new(()).into_parts();
         let id = crate::sys::random::request_id();
         let mut record = Self::open(id, remote, &parts);
-        record.path.clear();
+        record.uri = None;
         record.bytes_out = bytes_out;
         record.set_status(reason.status().as_u16());
         record.end(reason);

@@ -6,4 +6,4 @@
 
 mod line;
 
-pub(crate) use line::{Admission, Limits, Line, Permit};
+pub(crate) use line::{Admission, Limits, Line, Permit, Ticket};

@@ -27,7 +27,7 @@ pub(super) struct Connection {
 }
 
 /// Connects and shakes hands. Dropping the future closes the socket.
-pub(super) async fn open(address: &EndpointAddress, deadline: Duration) -> io::Result<Connection> {
+pub(super) async fn open(address: &EndpointAddress, deadline: Duration) -> io::Result<Box<Connection>> {
     let connect = async {
         match address {
             EndpointAddress::Tcp { host, port } => {
@@ -49,7 +49,8 @@ pub(super) async fn open(address: &EndpointAddress, deadline: Duration) -> io::R
         .handshake(io)
         .await
         .map_err(io::Error::other)?;
-    Ok(Connection { sender, driver, written })
+    // Boxed once, because it is handed from request to request.
+    Ok(Box::new(Connection { sender, driver, written }))
 }
 
 impl Connection {

@@ -18,10 +18,11 @@ use crate::sys::clock::Instant;
 /// closed, and with it the generation ends.
 pub(crate) struct Exchange {
     incoming: Incoming,
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     endpoint: Chosen,
     /// Until the first piece, then between two pieces.
-    deadline: Pin<Box<Sleep>>,
+    /// Made when there is something to wait for: a small answer comes with its head.
+    deadline: Option<Pin<Box<Sleep>>>,
     deadline_at: Instant,
     stream_idle: Duration,
 }
@@ -39,7 +40,7 @@ pub(crate) enum ExchangeError {
 impl Exchange {
     pub(super) fn new(
         incoming: Incoming,
-        connection: Connection,
+        connection: Box<Connection>,
         endpoint: Chosen,
         first: Instant,
         stream_idle: Duration,
@@ -48,7 +49,7 @@ impl Exchange {
             incoming,
             connection: Some(connection),
             endpoint,
-            deadline: Box::pin(tokio::time::sleep_until(first.min(Instant::now() + stream_idle))),
+            deadline: None,
             deadline_at: first,
             stream_idle,
         }
@@ -127,13 +128,15 @@ impl Exchange {
     /// is `stream_idle` away at the soonest, so the timer never sleeps longer than that.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
         loop {
-            std::task::ready!(self.deadline.as_mut().poll(cx));
+            let deadline = self.deadline.get_or_insert_with(|| {
+                Box::pin(tokio::time::sleep_until(self.deadline_at.min(Instant::now() + self.stream_idle)))
+            });
+            std::task::ready!(deadline.as_mut().poll(cx));
             let now = Instant::now();
             if now >= self.deadline_at {
                 return Poll::Ready(Some(Err(ExchangeError::TimedOut)));
             }
-            let next = self.deadline_at.min(now + self.stream_idle);
-            self.deadline.as_mut().reset(next);
+            deadline.as_mut().reset(self.deadline_at.min(now + self.stream_idle));
         }
     }
 }

@@ -15,7 +15,7 @@ const IDLE: Duration = Duration::from_secs(3);
 const MOST_IDLE: usize = 128;
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -24,7 +24,7 @@ thread_local! {
 }
 
 /// The most recently used connection that is still open and clean.
-pub(super) fn take(endpoint: u64, cx: &mut Context<'_>) -> Option<Connection> {
+pub(super) fn take(endpoint: u64, cx: &mut Context<'_>) -> Option<Box<Connection>> {
     loop {
         let mut idle = POOL.with_borrow_mut(|pool| pool.get_mut(&endpoint)?.pop())?;
         if idle.since.elapsed() < IDLE && idle.connection.is_clean(cx) {
@@ -34,7 +34,7 @@ pub(super) fn take(endpoint: u64, cx: &mut Context<'_>) -> Option<Connection> {
 }
 
 /// Keeps a connection after a complete exchange.
-pub(super) fn give_back(endpoint: u64, connection: Connection) {
+pub(super) fn give_back(endpoint: u64, connection: Box<Connection>) {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.entry(endpoint).or_default();
         if idle.len() < MOST_IDLE {

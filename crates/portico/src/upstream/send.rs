@@ -1,7 +1,7 @@
 //! Sending one request, to as many endpoints as it takes to reach one, but never twice.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::config::Timeouts;
 use crate::sys::clock::Instant;
 use crate::types::Rope;
 
-/// A request built from parts: nothing of the client's is copied but what the caller put into `headers`.
+/// A request built from parts: nothing of the client's is copied but what the caller puts into the header.
 pub(crate) struct Outbound<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Rope,
+    /// Made anew for each try, and there is nearly always one.
+    pub(crate) make: &'a dyn Fn() -> (HeaderMap, Rope),
     pub(crate) timeouts: &'a Timeouts,
 }
 
@@ -55,18 +55,22 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
             let fresh = pooled.is_none();
             let connection = match pooled {
                 Some(connection) => connection,
-                None => match connection::open(&endpoint.address, outbound.timeouts.upstream_connect).await {
-                    Ok(connection) => {
-                        endpoint.mark_up();
-                        connection
+                None => {
+                    match Box::pin(connection::open(&endpoint.address, outbound.timeouts.upstream_connect))
+                        .await
+                    {
+                        Ok(connection) => {
+                            endpoint.mark_up();
+                            connection
+                        }
+                        Err(error) => {
+                            endpoint.mark_down(&error);
+                            last_error = format!("{}: {error}", endpoint.address);
+                            tried.push(endpoint.id);
+                            break;
+                        }
                     }
-                    Err(error) => {
-                        endpoint.mark_down(&error);
-                        last_error = format!("{}: {error}", endpoint.address);
-                        tried.push(endpoint.id);
-                        break;
-                    }
-                },
+                }
             };
             let connect = began.elapsed();
             match exchange(connection, &endpoint, &outbound).await {
@@ -89,7 +93,7 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
 
 fn sent(
     response: Response<Incoming>,
-    connection: Connection,
+    connection: Box<Connection>,
     endpoint: Chosen,
     outbound: &Outbound<'_>,
     began: Instant,
@@ -109,13 +113,14 @@ struct Attempt {
 
 /// One request over one connection, up to the head of its answer.
 async fn exchange(
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     endpoint: &Chosen,
     outbound: &Outbound<'_>,
-) -> Result<(Response<Incoming>, Connection), Attempt> {
+) -> Result<(Response<Incoming>, Box<Connection>), Attempt> {
     let before = connection.written.get();
-    let mut response = Box::pin(connection.sender.send_request(request(endpoint, outbound)));
-    let mut wait = WriteThenWait::new(outbound.timeouts, http_body::Body::size_hint(&outbound.body).lower());
+    let (request, body_bytes) = request(endpoint, outbound);
+    let mut response = pin!(connection.sender.send_request(request));
+    let mut wait = WriteThenWait::new(outbound.timeouts, body_bytes);
     let mut driver_ended = false;
     let answer = std::future::poll_fn(|cx| {
         loop {
@@ -138,21 +143,23 @@ async fn exchange(
         wait.poll(connection.written.get() - before, cx).map(Err)
     })
     .await;
-    drop(response);
     match answer {
         Ok(response) => Ok((response, connection)),
         Err(failure) => Err(Attempt { wrote_nothing: connection.written.get() == before, failure }),
     }
 }
 
-fn request(endpoint: &Chosen, outbound: &Outbound<'_>) -> Request<Rope> {
-    let mut request = Request::new(outbound.body.clone());
+/// The request, and the length of its body.
+fn request(endpoint: &Chosen, outbound: &Outbound<'_>) -> (Request<Rope>, u64) {
+    let (headers, body) = (outbound.make)();
+    let body_bytes = http_body::Body::size_hint(&body).lower();
+    let mut request = Request::new(body);
     *request.method_mut() = outbound.method.clone();
     *request.uri_mut() = http::Uri::from_static(outbound.path);
-    *request.headers_mut() = outbound.headers.clone();
+    *request.headers_mut() = headers;
     request.headers_mut().insert(header::HOST, endpoint.host.clone());
     request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    request
+    (request, body_bytes)
 }
 
 /// While the request is being written, `upstream_send` runs between two writes; from then on `upstream_first_byte`
@@ -162,7 +169,8 @@ struct WriteThenWait {
     first_byte: Duration,
     body_bytes: u64,
     written: u64,
-    timer: Pin<Box<tokio::time::Sleep>>,
+    deadline: Instant,
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl WriteThenWait {
@@ -173,25 +181,34 @@ impl WriteThenWait {
             first_byte: *upstream_first_byte,
             body_bytes,
             written: 0,
-            timer: Box::pin(tokio::time::sleep(*upstream_send)),
+            deadline: Instant::now() + *upstream_send,
+            timer: None,
         }
     }
 
+    /// The timer is made when there is something to wait for, and moved only when it fires.
     fn poll(&mut self, written: u64, cx: &mut std::task::Context<'_>) -> Poll<SendFailure> {
         // The head is on top of the body, so more than the body's length means that all but a little is out.
         let all_written = written > self.body_bytes;
         if written != self.written {
             self.written = written;
-            let deadline = if all_written { self.first_byte } else { self.send };
-            self.timer.as_mut().reset(Instant::now() + deadline);
+            self.deadline = Instant::now() + if all_written { self.first_byte } else { self.send };
         }
-        self.timer.as_mut().poll(cx).map(|()| {
-            SendFailure::TimedOut(if all_written {
-                "the model server did not begin its answer in time"
-            } else {
-                "the model server did not take the request in time"
-            })
-        })
+        loop {
+            let first = self.deadline.min(Instant::now() + self.send.min(self.first_byte));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(first)));
+            std::task::ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= self.deadline {
+                return Poll::Ready(SendFailure::TimedOut(if all_written {
+                    "the model server did not begin its answer in time"
+                } else {
+                    "the model server did not take the request in time"
+                }));
+            }
+            // No deadline that is set later can end sooner than the shorter of the two from now.
+            timer.as_mut().reset(self.deadline.min(now + self.send.min(self.first_byte)));
+        }
     }
 }
 
