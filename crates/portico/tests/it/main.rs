@@ -1,6 +1,12 @@
 //! Promises at the edge, through the real path: the product's binary, over sockets, against real and scripted model
 //! servers.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected stops there, also in what several tests share"
+)]
+
 mod breaking;
 mod cli;
 mod command;
