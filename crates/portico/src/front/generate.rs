@@ -4,7 +4,7 @@
 //! nothing was sent, so the call waits in the line again. A stream that still waits after `queue.keepalive` is
 //! begun towards the client, so that nothing in between gives up; until then a refusal is still a status.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::{Answer, Connection};
 use crate::api::body::BudgetGuard;
 use crate::api::{Call, EventFilter, Usage, answer};
 use crate::observe::{Record, UpstreamTimes};
-use crate::queue::{Admission, Permit, Ticket};
+use crate::queue::{Admission, Permit, Place, Ticket};
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::upstream::{self, ExchangeError, Outbound, SendFailure, Sent};
@@ -54,7 +54,9 @@ pub(super) struct Job {
 pub(super) struct Progress {
     /// In the line, not yet with the model server.
     pub(super) waiting: Cell<bool>,
+    /// When it began to wait.
     pub(super) position: Cell<Position>,
+    place: RefCell<Option<Place>>,
     pub(super) queued: Cell<Duration>,
     pub(super) times: Cell<UpstreamTimes>,
 }
@@ -198,9 +200,11 @@ impl Job {
 
     async fn hold(&self, ticket: Ticket, deadline: Instant, progress: &Progress) -> Result<Permit, Refusal> {
         let entered = Instant::now();
+        let place = ticket.place();
         if progress.position.get() == 0 {
-            progress.position.set(ticket.position());
+            progress.position.set(place.position());
         }
+        progress.place.replace(Some(place));
         progress.waiting.set(true);
         let answer = tokio::time::timeout_at(deadline, ticket).await;
         progress.waiting.set(false);
@@ -218,6 +222,12 @@ impl Job {
 }
 
 impl Progress {
+    /// In the line as it is now; where it was, when it has just left it.
+    pub(super) fn position_now(&self) -> Position {
+        let now = self.place.borrow().as_ref().map_or(0, Place::position);
+        if now == 0 { self.position.get() } else { now }
+    }
+
     pub(super) fn note(&self, record: &mut Record) {
         record.queue = self.queued.get();
         record.upstream = self.times.get();

@@ -126,7 +126,10 @@ impl StreamBody {
                     match chunk {
                         Poll::Ready(Some(Ok(_))) => {}
                         Poll::Pending if !over => return Poll::Pending,
-                        Poll::Ready(_) | Poll::Pending => self.phase = Phase::Ended(Reason::Completed),
+                        Poll::Ready(_) | Poll::Pending => {
+                            flow.note(record);
+                            self.phase = Phase::Ended(Reason::Completed);
+                        }
                     }
                 }
                 Phase::Failed { reason, flushes } => {
@@ -240,5 +243,5 @@ impl Flow {
 
 /// `: queued position=3`, an SSE comment that every client passes over and Portico's page shows.
 fn comment(progress: &Progress) -> Bytes {
-    Bytes::from(format!(": queued position={}\n\n", progress.position.get()))
+    Bytes::from(format!(": queued position={}\n\n", progress.position_now()))
 }

@@ -9,6 +9,10 @@ use crate::types::{Text, text};
 
 /// Connections that may wait to be accepted, per socket.
 const BACKLOG: i32 = 4096;
+/// What the kernel takes of an answer beyond what the client has room for. Its own choice is megabytes, of which a
+/// third has to be read before a socket counts as writable: a slow reader looked like one that had stopped, and a
+/// stopped one cost its megabytes. Accepted sockets inherit it.
+const UNSENT_BYTES: u32 = 128 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct BindError {
@@ -47,6 +51,7 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     if sharing == Sharing::Shared {
         socket.set_reuse_port(true)?;
     }

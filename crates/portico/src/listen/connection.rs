@@ -35,6 +35,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// may pause: it could not read the refusal if its own sending met a closed socket first.
 const LINGER_TIME: Duration = Duration::from_secs(30);
 const LINGER_PAUSE: Duration = Duration::from_secs(2);
+/// hyper parses so many fields without allocating, as long as it is not given a number.
+const HEADERS_ON_THE_STACK: usize = 100;
 /// HTTP/2: so much of a request body may be under way on one stream, and on all streams of a connection.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -87,13 +89,14 @@ async fn read_prefix(stream: &mut TcpStream, deadline: &Duration) -> Option<Byte
 }
 
 async fn http1(io: Watched, state: &Rc<State>, shared: Shared) {
-    let max_headers = shared.door.snapshot.load().config.limits.header_count as usize * 2;
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // Deadlines between requests are ours (`State`): hyper's own one runs through idle time as well.
-        .header_read_timeout(None)
-        .max_headers(max_headers)
-        .serve_connection(TokioIo::new(io), service_fn(service(state, &shared.door)));
+    let header_count = shared.door.snapshot.load().config.limits.header_count as usize;
+    let mut builder = http1::Builder::new();
+    // Deadlines between requests are ours (`State`): hyper's own one runs through idle time as well.
+    builder.timer(TokioTimer::new()).header_read_timeout(None);
+    if header_count > HEADERS_ON_THE_STACK {
+        builder.max_headers(header_count);
+    }
+    let mut connection = builder.serve_connection(TokioIo::new(io), service_fn(service(state, &shared.door)));
     let mut watch = pin!(Watch::new(state, shared.phase.clone()));
     let result = std::future::poll_fn(|cx| {
         loop {
@@ -244,17 +247,27 @@ struct Watch<'a> {
     timer: Pin<Box<tokio::time::Sleep>>,
     phase: Pin<Box<dyn Future<Output = Phase>>>,
     receiver: watch::Receiver<Phase>,
+    /// Both have been polled and will wake this task. Until one of them has something to say, looking at it costs
+    /// one atomic read instead of registering again at every event of a stream.
+    waiting: bool,
 }
 
 impl<'a> Watch<'a> {
     fn new(state: &'a Rc<State>, receiver: watch::Receiver<Phase>) -> Self {
         let first = state.deadline().min(Instant::now() + state.shortest_limit());
         let timer = Box::pin(tokio::time::sleep_until(first));
-        Self { state, timer, phase: Box::pin(beyond(receiver.clone(), Phase::Serving)), receiver }
+        let phase = Box::pin(beyond(receiver.clone(), Phase::Serving));
+        Self { state, timer, phase, receiver, waiting: false }
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
+        let phase_changed = self.receiver.has_changed().unwrap_or(false);
+        if self.waiting && !phase_changed && !self.timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.waiting = false;
         if let Poll::Ready(phase) = self.phase.as_mut().poll(cx) {
+            self.receiver.mark_unchanged();
             self.phase = Box::pin(beyond(self.receiver.clone(), phase));
             if phase == Phase::Cut {
                 self.state.cut();
@@ -264,7 +277,10 @@ impl<'a> Watch<'a> {
         }
         loop {
             // Moved only when it fires: progress then costs nothing.
-            std::task::ready!(self.timer.as_mut().poll(cx));
+            if self.timer.as_mut().poll(cx).is_pending() {
+                self.waiting = true;
+                return Poll::Pending;
+            }
             match self.state.expired(Instant::now()) {
                 Some(Expired::Idle) if !self.state.is_closing() => return Poll::Ready(self.close()),
                 Some(Expired::Idle | Expired::Headers) => return Poll::Ready(Next::Drop),

@@ -66,6 +66,13 @@ pub(crate) struct Ticket {
     answer: oneshot::Receiver<Result<Permit, Reason>>,
 }
 
+/// Where a ticket stands, for whoever does not hold the ticket.
+#[derive(Debug)]
+pub(crate) struct Place {
+    line: Arc<Line>,
+    number: u64,
+}
+
 impl Line {
     pub(crate) fn new(state: ModelState, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
@@ -183,6 +190,12 @@ impl Drop for Permit {
 }
 
 impl Ticket {
+    pub(crate) fn place(&self) -> Place {
+        Place { line: self.line.clone(), number: self.number }
+    }
+}
+
+impl Place {
     /// 1 is next. 0 when the answer is already on its way.
     pub(crate) fn position(&self) -> usize {
         let waiters = self.line.lock();
@@ -256,11 +269,11 @@ mod tests {
         let line = line(ModelState::Ready, 2, 2);
         let (first, second) = (now(&line), now(&line));
         let (third, fourth) = (wait(&line), wait(&line));
-        assert_eq!((third.position(), fourth.position()), (1, 2));
+        assert_eq!((third.place().position(), fourth.place().position()), (1, 2));
         assert_eq!(line.enter().unwrap_err(), Reason::QueueFull);
         drop(first);
         let third = third.await.unwrap();
-        assert_eq!(fourth.position(), 1);
+        assert_eq!(fourth.place().position(), 1);
         drop(second);
         let fourth = fourth.await.unwrap();
         assert_eq!((line.running(), line.waiting()), (2, 0));
@@ -275,7 +288,7 @@ mod tests {
         let second = wait(&line);
         line.set_state(ModelState::Ready);
         let permit = first.await.unwrap();
-        assert_eq!(second.position(), 1);
+        assert_eq!(second.place().position(), 1);
         drop(permit);
         assert!(second.await.is_ok());
     }

@@ -6,4 +6,4 @@
 
 mod line;
 
-pub(crate) use line::{Admission, Limits, Line, Permit, Ticket};
+pub(crate) use line::{Admission, Limits, Line, Permit, Place, Ticket};

@@ -15,8 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::config::EndpointAddress;
 use crate::types::Rope;
 
-/// A model server's response head may hold so many headers and bytes; beyond that it is garbage.
-const MAX_HEADERS: usize = 100;
+/// A model server's response head may hold so many bytes, and 100 fields (hyper's own limit); beyond that it is garbage.
 const MAX_BUFFER_BYTES: usize = 256 * 1024;
 
 pub(super) struct Connection {
@@ -43,12 +42,8 @@ pub(super) async fn open(address: &EndpointAddress, deadline: Duration) -> io::R
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long")))?;
     let written = Rc::new(Cell::new(0));
     let io = TokioIo::new(Counted { socket, written: written.clone() });
-    let (sender, driver) = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_BUFFER_BYTES)
-        .handshake(io)
-        .await
-        .map_err(io::Error::other)?;
+    let (sender, driver) =
+        http1::Builder::new().max_buf_size(MAX_BUFFER_BYTES).handshake(io).await.map_err(io::Error::other)?;
     // Boxed once, because it is handed from request to request.
     Ok(Box::new(Connection { sender, driver, written }))
 }

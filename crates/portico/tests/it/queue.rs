@@ -9,7 +9,8 @@ use testkit::scripted::Scripted;
 use testkit::wait::{SOON, until};
 
 use crate::setup::{
-    CHAT, Setup, asked, assert_error, assert_error_event, chat, events, record, record_because, stream,
+    CHAT, Setup, asked, assert_error, assert_error_event, chat, events, model_status, record, record_because,
+    stream,
 };
 use crate::streams::{begun, running};
 
@@ -29,16 +30,9 @@ async fn occupy(scripted: &Scripted, portico: &Portico) -> Connection {
     connection
 }
 
-/// Waits until so many stand in the line: seen from outside by the position of one more, which leaves again.
+/// Waits until so many stand in the line.
 async fn waiting(portico: &Portico, count: usize) {
-    until(SOON, "they wait", async || {
-        let mut probe = asked(portico, &stream("probe")).await;
-        let head = probe.head().await.expect("a head");
-        let position = head.header("x-portico-queue-position").map(str::to_owned);
-        drop(probe);
-        (position.as_deref() == Some(&(count + 1).to_string())).then_some(())
-    })
-    .await;
+    until(SOON, "they wait", async || (model_status(portico).await["waiting"] == count).then_some(())).await;
 }
 
 #[tokio::test]
@@ -54,10 +48,13 @@ async fn who_waits_is_served_in_turn_and_told_the_position() {
     assert_eq!(scripted.requests_to(CHAT).await.len(), 1, "nobody else reached the model");
     let comment = third.event().await.expect("an event").expect("a comment");
     assert_eq!(comment, ": queued position=2\n\n");
+    let fourth = asked(&portico, &chat("fourth")).await;
+    waiting(&portico, 3).await;
     drop(busy);
     let answer = second.answer().await.expect("an answer");
     assert_eq!(answer.head.status, 200);
     assert_eq!(answer.head.headers("x-portico-queue-position"), ["1"]);
+    drop(fourth);
     let rest = events(&mut third).await;
     let model: Vec<_> = rest.iter().filter(|event| !event.starts_with(':')).collect();
     assert!(model[0].contains("\"role\":\"assistant\""), "{rest:?}");
@@ -68,6 +65,21 @@ async fn who_waits_is_served_in_turn_and_told_the_position() {
     let texts: Vec<_> =
         scripted.requests_to(CHAT).await.iter().map(|r| r.json()["messages"][0]["content"].clone()).collect();
     assert_eq!(texts[1..], [json!("second"), json!("third")]);
+}
+
+#[tokio::test]
+async fn the_position_moves_with_the_line() {
+    let scripted = Scripted::start().await;
+    let portico = narrow(&scripted, 10, "30s").await;
+    let _busy = occupy(&scripted, &portico).await;
+    let first = asked(&portico, &chat("first")).await;
+    waiting(&portico, 1).await;
+    let mut second = asked(&portico, &stream("second")).await;
+    second.head().await.expect("a head while it waits");
+    assert_eq!(second.event().await.expect("an event").as_deref(), Some(": queued position=2\n\n"));
+    drop(first);
+    waiting(&portico, 1).await;
+    assert_eq!(second.event().await.expect("an event").as_deref(), Some(": queued position=1\n\n"));
 }
 
 #[tokio::test]

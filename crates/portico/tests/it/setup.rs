@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::client::{Answer, Connection, Head};
+use testkit::net::Address;
 use testkit::portico::Portico;
 use testkit::scripted::Scripted;
 use testkit::wait;
@@ -181,4 +182,15 @@ pub(crate) async fn records(portico: &Portico, count: usize) -> Vec<Value> {
     let records = ours();
     assert_eq!(records.len(), count, "{records:#?}");
     records
+}
+
+/// What the admin socket says of the first model: `running`, `waiting`, `endpoints`.
+pub(crate) async fn model_status(portico: &Portico) -> Value {
+    status(portico).await["models"][0].clone()
+}
+
+/// What the admin socket says.
+pub(crate) async fn status(portico: &Portico) -> Value {
+    let socket = Address::Unix(portico.folder().join("admin.sock"));
+    testkit::client::get(&socket, "/status").await.expect("the admin socket answers").json()
 }
