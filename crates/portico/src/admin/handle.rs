@@ -67,13 +67,13 @@ async fn status(control: &Control) -> Value {
         "connections": control.connections.total(),
         "models": models(control).await,
         "log_lines_lost": control.lost_log_lines(),
-        "config": control.source.as_ref().map(|path| path.display().to_string()),
+        "config": control.source.as_ref().map(|path| control.environment.directory.join(path).display().to_string()),
         "reloads": control.reload_count(),
         "last_reload": control.last_reload().map(|last| {
             let (ok, detail) = match &last.outcome {
                 ReloadOutcome::Done { .. } => (true, None),
-                ReloadOutcome::Wrong(problems) => (false, problems.list.first().map(|p| p.message.en.to_string())),
-                ReloadOutcome::Refused(why) => (false, Some(why.en.to_string())),
+                ReloadOutcome::Wrong(problems) => (false, problems.list.first().map(|p| both(&p.message))),
+                ReloadOutcome::Refused(why) => (false, Some(both(why))),
             };
             json!({"at": seconds(last.at), "ok": ok, "detail": detail})
         }),

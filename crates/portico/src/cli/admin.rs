@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::arguments::JsonArguments;
-use super::model::shown_name;
+use super::model::{aligned, detail, for_how_long, shown_name, state_word};
 use super::{Context, Exit, check};
 use crate::config;
+use crate::control;
 use crate::sys::http::{FetchError, Limits, Target, fetch};
 use crate::types::{Text, Tongue, text};
 
@@ -33,6 +34,22 @@ pub(super) fn ask(context: &Context, method: Method, path: &str) -> Result<(Stat
         say(context, tongue, &not_reached(&socket, &error));
         Exit::No
     })
+}
+
+/// As [`ask`], also while the file is being edited: a slip in it must not hide the Portico that runs.
+fn ask_in_any_case(context: &Context, method: Method, path: &str) -> Result<(StatusCode, Value), Exit> {
+    if let Err(problems) = config::load(context.config.as_deref(), &context.environment)
+        && let Some(socket) = config::admin_socket_of_broken(&problems.document, &context.environment)
+        && let Ok(answer) = request(&socket, method.clone(), path)
+    {
+        let warning = text!(
+            "warning: the configuration file can't be used as it is now; `portico check` shows why.\n",
+            "警告:当前的配置文件无法使用;`portico check` 可查看原因。\n"
+        );
+        context.out.talk(warning.pick(problems.tongue));
+        return Ok(answer);
+    }
+    ask(context, method, path)
 }
 
 fn request(socket: &std::path::Path, method: Method, path: &str) -> Result<(StatusCode, Value), FetchError> {
@@ -61,7 +78,7 @@ fn not_reached(socket: &std::path::Path, error: &FetchError) -> Text {
 }
 
 pub(crate) fn status(context: &Context, arguments: &JsonArguments) -> Exit {
-    let (status, answer) = match ask(context, Method::GET, "/status") {
+    let (status, answer) = match ask_in_any_case(context, Method::GET, "/status") {
         Ok(answer) => answer,
         Err(exit) => return exit,
     };
@@ -85,50 +102,75 @@ fn screen(answer: &Value, tongue: Tongue) -> String {
     let string = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let mut out = String::new();
     let listeners: Vec<_> = answer["listeners"].as_array().into_iter().flatten().map(string).collect();
-    let version = string(&answer["version"]);
-    let pid = &answer["pid"];
-    let _ = writeln!(out, "{}", word(text!("Portico {version}, pid {pid}", "Portico {version},进程 {pid}")));
-    for (label, value) in [
-        (text!("listens on ", "监听地址  "), listeners.join(" ")),
-        (text!("mode       ", "模式      "), string(&answer["mode"])),
-        (text!("config     ", "配置      "), string(&answer["config"])),
-        (text!("connections", "连接数    "), answer["connections"].to_string()),
-    ] {
-        let _ = writeln!(out, "  {}  {value}", word(label));
+    let (version, pid) = (string(&answer["version"]), &answer["pid"]);
+    let age = for_how_long(&answer["since"], SystemTime::now(), tongue);
+    let head =
+        text!("Portico {version}, pid {pid}, up for {age}", "Portico {version},进程 {pid},已运行 {age}");
+    let _ = writeln!(out, "{}", word(head));
+    let config = match answer["config"].as_str() {
+        Some(path) => path.to_owned(),
+        None => word(text!("built-in defaults", "内置默认值")),
+    };
+    let facts = [
+        [word(text!("listens on", "监听地址")), listeners.join(" ")],
+        [word(text!("mode", "模式")), mode_word(&answer["mode"], tongue)],
+        [word(text!("config", "配置")), config],
+        [word(text!("connections", "连接数")), answer["connections"].to_string()],
+    ];
+    for line in aligned(&facts) {
+        let _ = writeln!(out, "  {line}");
     }
     if answer["log_lines_lost"].as_u64().unwrap_or(0) > 0 {
         let lost = &answer["log_lines_lost"];
-        let _ = writeln!(
-            out,
-            "  {}",
-            word(text!("{lost} access log lines were lost", "丢失了 {lost} 行访问日志"))
+        let lost = text!(
+            "{lost} access log lines were lost: is the disk full?",
+            "丢失了 {lost} 行访问日志:磁盘是否已满?"
         );
+        let _ = writeln!(out, "  {}", word(lost));
     }
     if answer["last_reload"]["ok"] == Value::Bool(false) {
-        let why = string(&answer["last_reload"]["detail"]);
+        let why = detail(&answer["last_reload"], tongue).join(" ");
         let _ = writeln!(out, "  {}", word(text!("the last reload failed: {why}", "上次重新加载失败:{why}")));
     }
     let _ = writeln!(out);
-    for model in answer["models"].as_array().into_iter().flatten() {
-        let (name, engine, state) = (shown_name(model), string(&model["engine"]), string(&model["state"]));
+    let models: Vec<&Value> = answer["models"].as_array().into_iter().flatten().collect();
+    let row = |model: &&Value| {
         let (running, waiting) = (&model["running"], &model["waiting"]);
         let load = word(text!("{running} running, {waiting} waiting", "运行 {running},等待 {waiting}"));
-        let _ = writeln!(out, "  {name:<24} {engine:<10} {state:<8} {load}");
-        let detail = match tongue {
-            Tongue::English => &model["detail"]["en"],
-            Tongue::Chinese => &model["detail"]["zh"],
-        };
-        for line in detail.as_str().unwrap_or_default().lines() {
+        [shown_name(model), string(&model["engine"]), state_word(&model["state"], tongue), load]
+    };
+    let rows: Vec<_> = models.iter().map(row).collect();
+    for (line, model) in aligned(&rows).iter().zip(models) {
+        let _ = writeln!(out, "  {line}");
+        for line in detail(model, tongue) {
             let _ = writeln!(out, "      {line}");
         }
     }
     out
 }
 
+fn mode_word(mode: &Value, tongue: Tongue) -> String {
+    let word = match mode.as_str() {
+        Some("local") => text!("local: this machine alone", "本地:仅限本机"),
+        Some("networks") => text!("networks: those in access.allow", "网段:access.allow 中的地址"),
+        Some("closed") => text!("closed: nobody may come in", "关闭:无人可以进入"),
+        other => {
+            let other = other.unwrap_or("-");
+            text!("unknown: {other}", "未知:{other}")
+        }
+    };
+    word.pick(tongue).to_owned()
+}
+
 pub(crate) fn reload(context: &Context) -> Exit {
     let (status, answer) = match ask(context, Method::POST, "/reload") {
         Ok(answer) => answer,
-        Err(exit) => return exit,
+        Err(exit) => {
+            if exit == Exit::Wrong {
+                unchanged(context);
+            }
+            return exit;
+        }
     };
     if status == StatusCode::OK {
         let changed = list(&answer["changed"]);
@@ -139,26 +181,35 @@ pub(crate) fn reload(context: &Context) -> Exit {
         };
         return context.out.data(&format!("{}\n", text.pick(context.tongue)));
     }
-    refused(context, &answer);
-    Exit::No
+    refused(context, &answer)
 }
 
 /// Why a reload would not or did not happen. Problems in the file are shown from the file itself.
-fn refused(context: &Context, answer: &Value) {
-    if let Err(problems) = config::load(context.config.as_deref(), &context.environment) {
-        check::refuse(context, &problems.document, &problems.list, problems.tongue);
+fn refused(context: &Context, answer: &Value) -> Exit {
+    let problems = match config::load(context.config.as_deref(), &context.environment) {
+        Ok(loaded) => control::startable(&loaded).err(),
+        Err(problems) => Some(*problems),
+    };
+    let exit = if let Some(problems) = problems {
+        check::refuse(context, &problems.document, &problems.list, problems.tongue)
     } else {
         let key = if context.tongue == Tongue::Chinese { "zh" } else { "en" };
         let from_refusal = answer["refused"][key].as_str();
         let why = from_refusal.or_else(|| answer["problems"][0]["message"].as_str()).unwrap_or_default();
         say(context, context.tongue, &text!("{why}", "原因:{why}"));
-    }
+        Exit::No
+    };
+    unchanged(context);
+    exit
+}
+
+fn unchanged(context: &Context) {
     let kept = text!("The running configuration was NOT changed.", "正在运行的配置没有改变。");
     context.out.talk(&format!("{}\n", kept.pick(context.tongue)));
 }
 
 pub(crate) fn stop(context: &Context) -> Exit {
-    match ask(context, Method::POST, "/stop") {
+    match ask_in_any_case(context, Method::POST, "/stop") {
         Ok((StatusCode::ACCEPTED, _)) => {
             let text = text!(
                 "Stopping: live answers may finish, then it ends.",
@@ -178,8 +229,7 @@ pub(crate) fn diff(context: &Context, arguments: &JsonArguments) -> Exit {
         Err(exit) => return exit,
     };
     if status != StatusCode::OK {
-        refused(context, &answer);
-        return Exit::Wrong;
+        return refused(context, &answer);
     }
     let same = answer["changed"].as_array().is_none_or(Vec::is_empty);
     let text = if arguments.json {

@@ -63,8 +63,8 @@ fn report(
         Some(path) => {
             let path = path.display();
             text!(
-                "{path} is valid, but this version does not start with it yet: see the warnings.",
-                "{path} 有效,但此版本尚不能以它启动:请看上面的警告。"
+                "{path} is valid. This version does not start with it yet: see the warnings.",
+                "{path} 有效。此版本尚不能以它启动:请看上面的警告。"
             )
         }
         None => text!("No configuration file: built-in defaults.", "没有配置文件:使用内置默认值。"),

@@ -8,7 +8,7 @@ mod logs;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -223,27 +223,40 @@ fn engine_word(engine: Engine) -> &'static str {
 
 fn table(models: &[Value], console: &mut Console<'_>) -> io::Result<()> {
     let head = match console.tongue {
-        Tongue::English => ["MODEL", "STATE", "ENGINE", "PID", "RESTARTS", "SINCE", "ENDPOINTS"],
-        Tongue::Chinese => ["模型", "状态", "引擎", "进程", "重启", "始于", "地址"],
+        Tongue::English => ["MODEL", "STATE", "ENGINE", "PID", "RESTARTS", "FOR", "ENDPOINTS"],
+        Tongue::Chinese => ["模型", "状态", "引擎", "进程", "重启", "持续", "地址"],
     };
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(models.iter().map(|model| row(model, console.tongue)));
-    let widths: Vec<usize> =
-        (0..head.len()).map(|at| rows.iter().map(|row| width(&row[at])).max().unwrap_or_default()).collect();
-    for (number, row) in rows.iter().enumerate() {
+    for (number, line) in aligned(&rows).iter().enumerate() {
+        writeln!(console.out, "{line}")?;
+        for line in number.checked_sub(1).into_iter().flat_map(|at| detail(&models[at], console.tongue)) {
+            writeln!(console.out, "  {line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows of cells as lines, every column as wide as its widest cell.
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let widths: [usize; N] =
+        std::array::from_fn(|at| rows.iter().map(|row| width(&row[at])).max().unwrap_or_default());
+    let line = |row: &[String; N]| {
         let mut line = String::new();
         for (cell, wanted) in row.iter().zip(&widths) {
             line.push_str(cell);
             line.push_str(&" ".repeat(wanted - width(cell) + 2));
         }
-        writeln!(console.out, "{}", line.trim_end())?;
-        let language = if console.tongue == Tongue::Chinese { "zh" } else { "en" };
-        let detail = number.checked_sub(1).and_then(|at| models[at].get("detail")?.get(language)?.as_str());
-        for line in detail.unwrap_or_default().lines() {
-            writeln!(console.out, "  {}", clean(line.as_bytes()))?;
-        }
-    }
-    Ok(())
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Why a model is not ready, line by line: nothing of what its server printed may steer the terminal.
+pub(super) fn detail(model: &Value, tongue: Tongue) -> Vec<String> {
+    let language = if tongue == Tongue::Chinese { "zh" } else { "en" };
+    let detail = model["detail"][language].as_str().unwrap_or_default();
+    detail.lines().map(|line| clean(line.as_bytes())).collect()
 }
 
 fn row(model: &Value, tongue: Tongue) -> [String; 7] {
@@ -265,13 +278,48 @@ fn row(model: &Value, tongue: Tongue) -> [String; 7] {
     });
     [
         shown_name(model),
-        plain("state"),
+        state_word(&model["state"], tongue),
         plain("engine"),
         plain("pid"),
         plain("restarts"),
-        plain("since"),
+        for_how_long(&model["since"], SystemTime::now(), tongue),
         endpoints,
     ]
+}
+
+/// A model's state in the reader's language; JSON keeps the words of the API.
+pub(super) fn state_word(state: &Value, tongue: Tongue) -> String {
+    let word = state.as_str().unwrap_or("-");
+    let known = match word {
+        "ready" => Text::fixed("ready", "就绪"),
+        "loading" => Text::fixed("loading", "加载中"),
+        "down" => Text::fixed("down", "不可用"),
+        "stopped" => Text::fixed("stopped", "已停止"),
+        "not running" => Text::fixed("not running", "未运行"),
+        other => return clean(other.as_bytes()),
+    };
+    known.pick(tongue).to_owned()
+}
+
+/// The two largest units of the time since a Unix time in seconds: `3 d 4 h`.
+pub(super) fn for_how_long(since: &Value, now: SystemTime, tongue: Tongue) -> String {
+    let Some(since) = since.as_u64() else { return "-".to_owned() };
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = now.saturating_sub(since);
+    let units = [
+        (86400, Text::fixed("d", "天")),
+        (3600, Text::fixed("h", "小时")),
+        (60, Text::fixed("min", "分")),
+        (1, Text::fixed("s", "秒")),
+    ];
+    let first = units.iter().position(|(length, _)| seconds >= *length).unwrap_or(units.len() - 1);
+    let shown = units[first..].iter().take(2).scan(seconds, |left, (length, unit)| {
+        let count = *left / length;
+        *left %= length;
+        Some((count, unit.pick(tongue)))
+    });
+    let shown = shown.enumerate().filter(|(at, (count, _))| *at == 0 || *count > 0);
+    shown.map(|(_, (count, unit))| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
 }
 
 /// As [`label`], of a model as the admin socket tells it.
@@ -302,11 +350,13 @@ fn order(
     }
     match ask(setting, Method::POST, &format!("/models/{}/{verb}", escaped(name))) {
         Asked::Answer(StatusCode::ACCEPTED | StatusCode::OK, answer) => {
-            let state = answer.get("state").and_then(Value::as_str).unwrap_or("-");
-            let state = clean(state.as_bytes());
+            let (en, zh) = (
+                state_word(&answer["state"], Tongue::English),
+                state_word(&answer["state"], Tongue::Chinese),
+            );
             console.answer(&text!(
-                "{name}: {verb} is under way, now {state}. `portico model list` shows how it goes.",
-                "{name}:正在执行 {verb},当前状态 {state}。可用 `portico model list` 查看进展。"
+                "{name}: {verb} is under way, now {en}. `portico model list` shows how it goes.",
+                "{name}:正在执行 {verb},当前状态:{zh}。可用 `portico model list` 查看进展。"
             ))?;
             Ok(Outcome::Fine)
         }

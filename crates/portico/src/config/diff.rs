@@ -15,9 +15,11 @@ pub(crate) struct Diff {
     pub(crate) needs_restart: Vec<KeyPath>,
 }
 
-/// Sockets are bound and privileges dropped once; the data folder is held by what is open in it.
+/// Sockets are bound and privileges dropped once; the data folder is held by what is open in it. What is not built is
+/// not bound: the default of `listen.https` follows the mode, and must not keep rules from being added.
 fn needs_restart(key: &str) -> bool {
-    key.starts_with("listen.") || matches!(key, "site.data_dir" | "site.user")
+    (key.starts_with("listen.") && !matches!(key, "listen.https" | "listen.metrics"))
+        || matches!(key, "site.data_dir" | "site.user")
 }
 
 /// Compares every field of a section, taken apart completely so that a new key can't be forgotten.

@@ -107,6 +107,16 @@ pub(crate) fn remarks(loaded: &Loaded) -> Vec<Problem> {
     remarks
 }
 
+/// Where the Portico that runs with this file may be asked, although the file can't be used as it is now. `None` for
+/// a file that could not even be read.
+pub(crate) fn admin_socket_of_broken(document: &Document, environment: &Environment) -> Option<PathBuf> {
+    if document.text.is_empty() {
+        return None;
+    }
+    let rest = source::where_it_is_asked(document);
+    judge(rest, environment).ok().map(|loaded| loaded.config.listen.admin)
+}
+
 impl Loaded {
     /// Where it came from; `None`: built-in defaults.
     pub(crate) fn source(&self) -> Option<&PathBuf> {

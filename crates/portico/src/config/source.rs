@@ -51,6 +51,19 @@ pub(crate) fn read(path: Option<PathBuf>, environment: &Environment) -> Result<D
     }
 }
 
+/// The lines of a file that can't be used which say where its Portico is asked: `listen.admin`, and `site.data_dir`
+/// that its default may lie in. A guess, for talking to a Portico that runs while its file is edited.
+pub(super) fn where_it_is_asked(document: &Document) -> Document {
+    let line = |section: &str, key: &str| {
+        let found = document.text.lines().map(str::trim).find(|line| {
+            let rest = line.strip_prefix(key).map(str::trim_start);
+            rest.is_some_and(|rest| rest.starts_with('=')) && toml::from_str::<toml::Table>(line).is_ok()
+        });
+        found.map(|found| format!("[{section}]\n{found}\n")).unwrap_or_default()
+    };
+    Document { path: document.path.clone(), text: line("site", "data_dir") + &line("listen", "admin") }
+}
+
 fn not_text(error: &std::string::FromUtf8Error, shown: &str) -> Problem {
     let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -15,6 +15,7 @@ use crate::config::{Environment, Problems};
 use crate::front::Door;
 use crate::listen::{Connections, Phase};
 use crate::observe::{AccessLog, LogHandle};
+use crate::supervise::Supervised;
 use crate::types::Text;
 
 /// The running process, as the control plane sees it.
@@ -32,6 +33,8 @@ pub(crate) struct Control {
     pub(crate) error_log: ErrorLog,
     /// Held during a reload, so that there is one at a time.
     pub(crate) models: Mutex<Vec<Live>>,
+    /// Processes of models that a reload has taken out, while they end.
+    pub(crate) leaving: SyncMutex<Vec<Supervised>>,
     pub(crate) reloads: AtomicU64,
     pub(crate) last_reload: SyncMutex<Option<LastReload>>,
     pub(crate) stop: Notify,
@@ -62,7 +65,11 @@ impl Control {
         match &outcome {
             ReloadOutcome::Done { changed } => {
                 self.reloads.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(changed = changed.join(" "), "the configuration was reloaded");
+                if changed.is_empty() {
+                    tracing::info!("the configuration was reloaded; nothing had changed");
+                } else {
+                    tracing::info!(changed = changed.join(" "), "the configuration was reloaded");
+                }
             }
             ReloadOutcome::Wrong(problems) => {
                 let count = problems.list.len();
@@ -96,6 +103,19 @@ impl Control {
 
     pub(crate) async fn models(&self) -> Vec<Live> {
         self.models.lock().await.clone()
+    }
+
+    /// Every process that has to be gone before Portico is.
+    pub(crate) async fn processes(&self) -> Vec<Supervised> {
+        let present = self.models().await.into_iter().filter_map(|live| live.supervised);
+        let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        present.chain(leaving).collect()
+    }
+
+    pub(crate) fn remember_leaving(&self, gone: Vec<Supervised>) {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(Supervised::is_there);
+        leaving.extend(gone);
     }
 
     pub(crate) fn lost_log_lines(&self) -> u64 {

@@ -11,7 +11,7 @@ use super::models::{self, Plan};
 use super::process::{Control, ReloadOutcome};
 use super::unopened;
 use crate::access::Rules;
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Problems, Root};
 use crate::front::Snapshot;
 use crate::observe::AccessLog;
 use crate::types::{Text, text};
@@ -40,7 +40,7 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
         Ok(built) => built,
         Err(why) => return ReloadOutcome::Refused(why),
     };
-    let plan = match Plan::new(&new, &current) {
+    let plan = match Plan::new(&new, &current, Some(&old.config)) {
         Ok(plan) => plan,
         Err(error) => return ReloadOutcome::Refused(error.text()),
     };
@@ -50,7 +50,9 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
     if let Some(log) = built.access_log {
         control.change_access_log(log);
     }
-    *current = plan.carry_out(&new).await;
+    let (models, gone) = plan.carry_out(&new);
+    *current = models;
+    control.remember_leaving(gone);
     control.door.snapshot.store(Arc::new(Snapshot {
         mode: new.mode(),
         access: Rules::new(&new),
@@ -81,7 +83,9 @@ struct Built {
 }
 
 fn build(new: &Config, old: &Snapshot) -> Result<Built, Text> {
-    let site = if new.site.root == old.config.site.root && new.site.index == old.config.site.index {
+    // A folder is held open: only opening it anew sees that another one was put in its place.
+    let built_in = new.site.root == Root::Builtin && old.config.site.root == Root::Builtin;
+    let site = if built_in && new.site.index == old.config.site.index {
         old.site.clone()
     } else {
         Arc::new(Site::open(&new.site).map_err(|error| error.text())?)

@@ -63,6 +63,10 @@ impl Served {
         self.facts.store(Arc::new(facts));
     }
 
+    pub(crate) fn facts(&self) -> ModelFacts {
+        self.facts.load().as_ref().clone()
+    }
+
     pub(crate) fn set_api_key(&self, key: Option<&str>) {
         let bearer = key.and_then(|key| {
             let mut value = HeaderValue::from_str(&format!("Bearer {key}")).ok()?;

@@ -53,7 +53,7 @@ pub(crate) fn serve(
     let listeners = listen::bind(&config.listen.http, threads).map_err(|error| other(error.text()))?;
     let access_log = AccessLog::start(&config.log.access, config.log.format)
         .map_err(|error| other(control::unopened::access_log(&config.log, &error)))?;
-    let plan = Plan::new(&config, &[]).map_err(|error| other(error.text()))?;
+    let plan = Plan::new(&config, &[], None).map_err(|error| other(error.text()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")
@@ -65,7 +65,7 @@ pub(crate) fn serve(
         let signals = Signals::install().map_err(|error| {
             StartError::Other(text!("signals can't be caught: {error}", "无法接收信号:{error}"))
         })?;
-        let models = plan.carry_out(&config).await;
+        let (models, _none_before) = plan.carry_out(&config);
         let addresses: Vec<_> = listeners
             .first()
             .into_iter()
@@ -95,6 +95,7 @@ pub(crate) fn serve(
             access_log: SyncMutex::new(access_log),
             error_log,
             models: Mutex::new(models),
+            leaving: SyncMutex::default(),
             reloads: AtomicU64::new(0),
             last_reload: SyncMutex::new(None),
             stop: Notify::new(),
@@ -168,11 +169,11 @@ async fn run(control: &Arc<Control>, mut signals: Signals, threads: Vec<JoinHand
         _ = &mut joined => {}
         () = tokio::time::sleep(drain) => cut(control, joined).await,
         () = second_stop(control, &mut signals) => {
-            control.models().await.iter().filter_map(|live| live.supervised.as_ref()).for_each(Supervised::hurry);
+            control.processes().await.iter().for_each(Supervised::hurry);
             cut(control, joined).await;
         }
     }
-    let models: Vec<_> = control.models().await.into_iter().filter_map(|live| live.supervised).collect();
+    let models = control.processes().await;
     let mut stopped = tokio::spawn(stop_models(models.clone()));
     tokio::select! {
         _ = &mut stopped => {}

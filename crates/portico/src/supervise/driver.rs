@@ -150,7 +150,11 @@ impl Driver {
             Seen::Order(Some(Order::Command(Command::Start))) => self.happen(Event::Start).await,
             Seen::Order(Some(Order::Command(Command::Stop))) => self.happen(Event::Stop).await,
             Seen::Order(Some(Order::Command(Command::Restart))) => self.happen(Event::Restart).await,
-            Seen::Order(Some(Order::Replace(spec))) => self.replace(*spec).await,
+            Seen::Order(Some(Order::Replace(spec, begun))) => {
+                self.replace(*spec).await;
+                // Nobody may wait for it any more.
+                let _ = begun.send(());
+            }
             Seen::Order(Some(Order::Shutdown) | None) => {
                 // No handle is left, or this was the last order: either way nothing more is listened to.
                 self.orders.close();
@@ -346,9 +350,8 @@ impl Driver {
     }
 
     fn note_trouble(&mut self, text: Text) {
-        let name = &self.spec.model.name;
         if self.trouble.as_ref() != Some(&text) {
-            tracing::warn!("model {name}: {}", text.en);
+            tracing::warn!(model = %self.spec.model.name, "{}", text.en);
         }
         self.trouble = Some(text);
     }
@@ -435,7 +438,7 @@ pub(super) fn starting_text(spec: &Spec) -> Text {
 }
 
 /// Whether the running process is what the new configuration would start too.
-fn same_process(old: &Spec, new: &Spec) -> bool {
+pub(super) fn same_process(old: &Spec, new: &Spec) -> bool {
     let parts = |spec: &Spec| {
         let model = &spec.model;
         (

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub(crate) use facts::{AskError, ask};
 pub(crate) use fit::{advise, quoted};
@@ -49,6 +49,13 @@ pub(crate) struct Spec {
     pub(crate) max_choices: u32,
     /// `ConnectOnly` where `health.interval` is `0s`.
     pub(crate) probe: Probe,
+}
+
+impl Spec {
+    /// Whether going on from `running` to this takes a start of the process.
+    pub(crate) fn needs_another_process_than(&self, running: &Self) -> bool {
+        !driver::same_process(running, self)
+    }
 }
 
 /// What an operator may want.
@@ -103,7 +110,7 @@ impl std::fmt::Debug for ModelStatus {
 #[derive(Debug)]
 enum Order {
     Command(Command),
-    Replace(Box<Spec>),
+    Replace(Box<Spec>, oneshot::Sender<()>),
     Shutdown,
 }
 
@@ -148,6 +155,11 @@ impl Supervised {
         self.status.clone()
     }
 
+    /// Until a shutdown is complete.
+    pub(crate) fn is_there(&self) -> bool {
+        self.status.has_changed().is_ok()
+    }
+
     /// Passes on what the operator wants; the outcome is seen in the status.
     pub(crate) async fn command(&self, command: Command) {
         // It fails only after a shutdown, when there is nothing to command any more.
@@ -159,10 +171,13 @@ impl Supervised {
         self.unreachable.notify_one();
     }
 
-    /// Goes on with a changed configuration. The process is restarted only if its command line, address, user or log
+    /// Goes on with a changed configuration, and returns when that has begun. The process is restarted only if its command line, address, user or log
     /// would differ; a model that the operator has stopped stays stopped.
     pub(crate) async fn replace(&self, spec: Spec) {
-        let _ = self.orders.send(Order::Replace(Box::new(spec))).await;
+        let (begun, wait) = oneshot::channel();
+        let _ = self.orders.send(Order::Replace(Box::new(spec), begun)).await;
+        // It fails only after a shutdown, when there is nothing to go on with.
+        let _ = wait.await;
     }
 
     /// No more grace: what is being ended is killed now, and what will be ended is killed then.

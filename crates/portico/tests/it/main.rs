@@ -1,7 +1,11 @@
 //! Promises at the edge, through the real path: the product's binary, over sockets, against real and scripted model
 //! servers.
 
-#![expect(clippy::panic, reason = "a test fails by panicking, also in what tests share")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected stops there, also in what several tests share"
+)]
 
 mod breaking;
 mod cli;
@@ -11,6 +15,7 @@ mod drain;
 mod endpoints;
 mod engine;
 mod errors;
+mod files;
 mod h2;
 mod http2;
 mod leaving;
@@ -22,10 +27,12 @@ mod process;
 mod queue;
 mod real;
 mod records;
+mod reload;
 mod serving;
 mod setup;
 mod slow_reader;
 mod startup;
+mod stopping;
 mod streams;
 mod support;
 mod surface;

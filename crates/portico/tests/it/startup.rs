@@ -42,7 +42,7 @@ async fn a_file_that_cannot_be_read_is_refused_by_every_command() {
     std::fs::write(path("broken.toml"), "[site\nnames = \n").unwrap();
     for (file, words) in [
         ("missing.toml", &["no file", "--config"][..]),
-        ("folder.toml", &["not a file"]),
+        ("folder.toml", &["is a folder"]),
         ("gbk.toml", &["UTF-8", "line 1", "iconv"]),
         ("huge.toml", &["larger than 1 MiB"]),
         ("broken.toml", &["broken.toml:1:"]),
@@ -58,7 +58,7 @@ async fn a_file_that_cannot_be_read_is_refused_by_every_command() {
     }
     // In the working folder it is found, and not passed over for being unreadable.
     std::fs::create_dir(path("portico.toml")).unwrap();
-    assert_says(&portico(folder.path(), &["run"]).await.expect(2).stderr, &["not a file"]);
+    assert_says(&portico(folder.path(), &["run"]).await.expect(2).stderr, &["is a folder"]);
 }
 
 #[tokio::test]

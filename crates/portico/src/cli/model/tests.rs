@@ -23,18 +23,37 @@ fn shown(tongue: Tongue, models: &[Value]) -> String {
 fn the_table_lines_up_and_tells_what_is_wrong() {
     let models = [
         json!({"name": "qwen3-vl-8b", "engine": "vllm", "state": "ready", "detail": null, "pid": 4711, "restarts": 1,
-            "since": "2026-11-23T14:00:00Z", "endpoints": [{"address": "http://127.0.0.1:3001", "up": true}]}),
+            "since": null, "endpoints": [{"address": "http://127.0.0.1:3001", "up": true}]}),
         json!({"name": "模型", "engine": "external", "state": "down", "detail": {"en": "can't \u{1b}[31mconnect\nsecond line", "zh": "can't \u{1b}[31mconnect\nsecond line"},
             "endpoints": [{"address": "http://10.0.0.1:1", "up": false}]}),
     ];
     assert_eq!(
         shown(Tongue::English, &models),
-        "MODEL        STATE  ENGINE    PID   RESTARTS  SINCE                 ENDPOINTS\n\
-         qwen3-vl-8b  ready  vllm      4711  1         2026-11-23T14:00:00Z  http://127.0.0.1:3001\n\
-         模型         down   external  -     -         -                     http://10.0.0.1:1 (down)\n  \
+        "MODEL        STATE  ENGINE    PID   RESTARTS  FOR  ENDPOINTS\n\
+         qwen3-vl-8b  ready  vllm      4711  1         -    http://127.0.0.1:3001\n\
+         模型         down   external  -     -         -    http://10.0.0.1:1 (down)\n  \
          can't connect\n  second line\n"
     );
-    assert!(shown(Tongue::Chinese, &models).starts_with("模型         状态   引擎"));
+    assert!(shown(Tongue::Chinese, &models).starts_with("模型         状态    引擎"));
+}
+
+#[test]
+fn a_time_is_told_in_its_two_largest_units() {
+    let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+    for (seconds, english, chinese) in [
+        (0, "0 s", "0 秒"),
+        (59, "59 s", "59 秒"),
+        (60, "1 min", "1 分"),
+        (3725, "1 h 2 min", "1 小时 2 分"),
+        (90_000, "1 d 1 h", "1 天 1 小时"),
+        (86_400, "1 d", "1 天"),
+    ] {
+        let since = json!(1_000_000 - seconds);
+        assert_eq!(for_how_long(&since, now, Tongue::English), english);
+        assert_eq!(for_how_long(&since, now, Tongue::Chinese), chinese);
+    }
+    assert_eq!(for_how_long(&json!(1_000_005), now, Tongue::English), "0 s", "clocks are set back");
+    assert_eq!(for_how_long(&Value::Null, now, Tongue::English), "-");
 }
 
 /// An admin socket that answers one request, and what it was asked.
