@@ -56,6 +56,7 @@ pub(super) struct InFlight {
 #[derive(Debug, Default)]
 struct Answering {
     /// When a piece was handed over after which no other was asked for: the client takes nothing of this answer.
+    /// HTTP/2 only: over HTTP/1 such a client blocks the socket.
     untaken_since: Cell<Option<Instant>>,
     /// HTTP/2 runs each answer in a task of its own.
     waker: RefCell<Option<Waker>>,
@@ -178,12 +179,7 @@ impl State {
     fn limits(&self) -> impl Iterator<Item = (Expired, Instant, Duration)> {
         // Answers that were handed over whole may still be on their way: a connection that writes is not idle.
         let idle_since = self.idle_since.get().map(|since| since.max(self.wrote.get()));
-        // HTTP/1 has one answer at a time, and a client that takes nothing of it blocks the socket.
-        let untaken = if self.reads_are_heads.get() {
-            None
-        } else {
-            self.in_flight.borrow().iter().filter_map(|answering| answering.untaken_since.get()).min()
-        };
+        let untaken = self.in_flight.borrow().iter().filter_map(|a| a.untaken_since.get()).min();
         [
             (Expired::Headers, self.head_since.get(), self.request_headers),
             (Expired::Idle, idle_since, self.keep_alive()),
@@ -196,8 +192,11 @@ impl State {
 }
 
 impl InFlight {
-    /// Remembers whom to wake when live answers are cut.
+    /// Remembers whom to wake when live answers are cut. Over HTTP/1 that is the connection itself.
     pub(super) fn waits(&self, waker: &Waker) {
+        if self.state.reads_are_heads.get() {
+            return;
+        }
         let mut slot = self.answering.waker.borrow_mut();
         if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *slot = Some(waker.clone());
@@ -211,7 +210,9 @@ impl InFlight {
 
     /// A piece, or the head, was handed over.
     pub(super) fn handed_over(&self) {
-        self.answering.untaken_since.set(Some(Instant::now()));
+        if !self.state.reads_are_heads.get() {
+            self.answering.untaken_since.set(Some(Instant::now()));
+        }
     }
 }
 
