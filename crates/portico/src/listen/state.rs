@@ -177,8 +177,12 @@ impl State {
     }
 
     fn limits(&self) -> impl Iterator<Item = (Expired, Instant, Duration)> {
-        // Answers that were handed over whole may still be on their way: a connection that writes is not idle.
-        let idle_since = self.idle_since.get().map(|since| since.max(self.wrote.get()));
+        // Answers that were handed over whole may still be on their way: a connection that writes, or waits for its
+        // client to read, is not idle.
+        let idle_since = match self.blocked_since.get() {
+            None => self.idle_since.get().map(|since| since.max(self.wrote.get())),
+            Some(_) => None,
+        };
         let untaken = self.in_flight.borrow().iter().filter_map(|a| a.untaken_since.get()).min();
         [
             (Expired::Headers, self.head_since.get(), self.request_headers),
@@ -327,5 +331,8 @@ mod tests {
         state.on_write(false);
         assert_eq!(state.expired(after(1)), None, "something is still being written");
         assert_eq!(state.expired(after(2)), Some(Expired::Idle));
+        state.on_write(true);
+        assert_eq!(state.expired(after(9)), None, "a slow reader has its own deadline");
+        assert_eq!(state.expired(after(10)), Some(Expired::Stalled));
     }
 }

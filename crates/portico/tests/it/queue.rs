@@ -93,6 +93,7 @@ async fn a_full_line_refuses_at_once() {
     }
     // Who leaves frees the place.
     drop(waiter);
+    waiting(&portico, 0).await;
     let mut next = asked(&portico, &stream("next")).await;
     assert_eq!(next.head().await.expect("a head").headers("x-portico-queue-position"), ["1"]);
     let line = record_because(&portico, "client_left").await;
