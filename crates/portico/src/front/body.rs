@@ -18,8 +18,7 @@ pub(crate) struct Body {
     record: Option<Record>,
     /// What the record says when the body comes to its end.
     reason: Reason,
-    /// `None` only where there is no record either.
-    ending: Option<Ending>,
+    ending: Ending,
 }
 
 /// What must be known when a body is thrown away.
@@ -41,25 +40,15 @@ pub(crate) struct BodyError(pub(crate) Reason);
 
 impl Body {
     pub(super) fn bytes(bytes: Bytes, record: Record, reason: Reason, ending: Ending) -> Self {
-        Self { kind: Kind::Bytes(bytes), record: Some(record), reason, ending: Some(ending) }
+        Self { kind: Kind::Bytes(bytes), record: Some(record), reason, ending }
     }
 
     pub(super) fn page(page: crate::ui::Body, record: Record, ending: Ending) -> Self {
-        Self { kind: Kind::Page(page), record: Some(record), reason: Reason::Completed, ending: Some(ending) }
+        Self { kind: Kind::Page(page), record: Some(record), reason: Reason::Completed, ending }
     }
 
     pub(super) fn stream(stream: Box<StreamBody>, record: Record, ending: Ending) -> Self {
-        Self {
-            kind: Kind::Stream(stream),
-            record: Some(record),
-            reason: Reason::Completed,
-            ending: Some(ending),
-        }
-    }
-
-    /// For answers that have no record of their own, because the request had none.
-    pub(crate) fn unrecorded(bytes: Bytes) -> Self {
-        Self { kind: Kind::Bytes(bytes), record: None, reason: Reason::Completed, ending: None }
+        Self { kind: Kind::Stream(stream), record: Some(record), reason: Reason::Completed, ending }
     }
 
     fn end(&mut self, reason: Reason) {
@@ -153,9 +142,8 @@ impl Drop for Body {
     /// hyper drops a body that is at its end without asking it once more; any other body that is dropped belongs
     /// to a client that left, or reads no more.
     fn drop(&mut self) {
-        let Some(ending) = self.ending.take() else { return };
-        let ended = ending.headless || http_body::Body::is_end_stream(self);
-        self.end(if ended { self.reason } else { ending.connection.why_gone() });
+        let ended = self.ending.headless || http_body::Body::is_end_stream(self);
+        self.end(if ended { self.reason } else { self.ending.connection.why_gone() });
     }
 }
 

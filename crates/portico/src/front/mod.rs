@@ -26,6 +26,7 @@ mod stream;
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,25 +83,27 @@ pub(crate) async fn handle(
         connection: &connection,
         context: &context,
     };
-    let answer = until_cut(visit.answer(&mut incoming, &mut record), &*connection).await;
+    let answer = guarded(visit.answer(&mut incoming, &mut record), &*connection).await;
     match answer {
         Ok(answer) => respond::answer(answer, record, &context),
         Err(refusal) => {
             let drained = respond::drain(&parts, &mut incoming).await;
-            respond::refusal(refusal, drained, record, &context)
+            respond::refusal(refusal, drained, record, &context, &snapshot.config.access.realm)
         }
     }
 }
 
-/// A call that has no answer yet when live answers are cut still gets a status.
-async fn until_cut(
+/// A call that has no answer yet when live answers are cut still gets a status, and so does one that panics: only
+/// that request is lost.
+async fn guarded(
     answer: impl Future<Output = Result<Answer, Refusal>>,
     connection: &dyn Connection,
 ) -> Result<Answer, Refusal> {
     let mut answer = pin!(answer);
-    std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Pending if connection.is_cut() => Poll::Ready(Err(Reason::ShuttingDown.into())),
-        other => other,
+    std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+        Ok(Poll::Pending) if connection.is_cut() => Poll::Ready(Err(Reason::ShuttingDown.into())),
+        Ok(other) => other,
+        Err(_) => Poll::Ready(Err(Refusal::new(Reason::Internal).because("it ended in a panic"))),
     })
     .await
 }
@@ -199,5 +202,40 @@ impl Visit<'_> {
         record.stream = call.facts.stream;
         record.images = call.facts.images;
         Ok((call, budget))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Uncut;
+
+    impl Connection for Uncut {
+        fn peer(&self) -> IpAddr {
+            IpAddr::from([127, 0, 0, 1])
+        }
+
+        fn is_tls(&self) -> bool {
+            false
+        }
+
+        fn is_cut(&self) -> bool {
+            false
+        }
+
+        fn why_gone(&self) -> Reason {
+            Reason::ClientLeft
+        }
+
+        fn flushes(&self, _: &std::task::Waker) -> u64 {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn f41_a_panic_ends_its_request_and_nothing_else() {
+        let refused = guarded(async { panic!("on purpose") }, &Uncut).await;
+        assert_eq!(refused.err().map(|refusal| refusal.reason), Some(Reason::Internal));
     }
 }

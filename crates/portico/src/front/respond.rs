@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
@@ -142,6 +143,7 @@ pub(super) fn refusal(
     drained: bool,
     mut record: Record,
     context: &Context,
+    realm: &str,
 ) -> Response<Body> {
     let (bytes, content_type) = refusal.body(context.shape, context.tongue);
     let reason = refusal.reason;
@@ -158,6 +160,13 @@ pub(super) fn refusal(
     if let Some(after) = refusal.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     }
+    // Programs are told how to say who they are; a page would only make the browser show its own box.
+    if reason == Reason::IdentityRequired
+        && context.shape != Shape::Plain
+        && let Ok(challenge) = HeaderValue::from_str(&challenge(realm))
+    {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
     if reason == Reason::MethodNotAllowed {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
@@ -173,6 +182,12 @@ pub(super) fn refusal(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// RFC 7617, with the realm as a quoted string.
+fn challenge(realm: &str) -> String {
+    let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")
 }
 
 /// What a client gets whose bytes could not be read as a request: the whole answer, to be written as it is, and its

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -164,36 +163,15 @@ fn service(state: &Rc<State>, door: &Arc<Door>) -> impl Fn(Request<Incoming>) ->
         let guard = state.begin();
         let (state, door) = (state.clone(), door.clone());
         Box::pin(async move {
-            let peer = state.peer();
-            let mut answer = Caught(Box::pin(async move { front::handle(&door, state, request).await }));
-            let answer = std::future::poll_fn(|cx| {
+            let mut answer = pin!(front::handle(&door, state, request));
+            let response = std::future::poll_fn(|cx| {
                 guard.waits(cx.waker());
-                Pin::new(&mut answer).poll(cx)
-            });
-            let response = answer.await.unwrap_or_else(|()| {
-                // The record went with the panic as "client left"; the reason is in the error log.
-                tracing::error!(%peer, "a request ended in a panic; only it is lost");
-                let mut response = Response::new(Body::unrecorded(Bytes::new()));
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            });
+                answer.as_mut().poll(cx)
+            })
+            .await;
             guard.handed_over();
             Ok(response.map(|body| Tracked { body, guard }))
         })
-    }
-}
-
-/// A panic in a request ends that request and nothing else.
-struct Caught<F>(Pin<Box<F>>);
-
-impl<F: Future> Future for Caught<F> {
-    type Output = Result<F::Output, ()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(_) => Poll::Ready(Err(())),
-        }
     }
 }
 

@@ -186,4 +186,21 @@ mod tests {
             assert!(wanted.contains(&reason.kind()), "{reason:?}");
         }
     }
+
+    #[test]
+    fn the_documented_list_is_this_one() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let mut rows = page.lines().filter(|line| line.starts_with("| `"));
+        for reason in Reason::ALL {
+            let kind = match reason.kind() {
+                ErrorKind::None => "–".to_owned(),
+                kind => format!("`{}`", kind.word()),
+            };
+            let wanted = format!("| `{}` | {} | {kind} | ", reason.code(), reason.status().as_u16());
+            let row = rows.next().unwrap_or_default();
+            assert!(row.starts_with(&wanted), "docs/errors.md has {row:?} where {wanted:?} belongs");
+        }
+        assert_eq!(rows.next(), None, "docs/errors.md lists a code that does not exist");
+    }
 }

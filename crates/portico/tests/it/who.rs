@@ -122,8 +122,15 @@ async fn networks_decide_and_deny_wins() {
         "authentication_error",
         "identity_required",
     );
+    // Programs are told how to say who they are; a page would only make the browser show its own box.
+    let offered = from(&portico, "127.0.0.9", "/v1/models").await;
+    assert_eq!(
+        offered.head.header("www-authenticate"),
+        Some("Basic realm=\"Qwen3-VL-8B\", charset=\"UTF-8\"")
+    );
     for path in ["/", "/chat.html", "/nothing"] {
-        assert_eq!(from(&portico, "127.0.0.9", path).await.head.status, 401, "{path}");
+        let refused = from(&portico, "127.0.0.9", path).await;
+        assert_eq!((refused.head.status, refused.head.header("www-authenticate")), (401, None), "{path}");
         assert_eq!(from(&portico, "127.0.0.2", path).await.head.status, 403, "{path}");
     }
     for source in ["127.0.0.1", "127.0.0.2", "127.0.0.9"] {
