@@ -32,7 +32,8 @@ def arguments():
     parser.add_argument("--image-max-tokens", type=int)
     parser.add_argument("--embedding", "--embeddings", action="store_true", help="answer /v1/embeddings as well")
     parser.add_argument("--pooling", choices=["mean", "cls", "last"], help="default with --embedding: mean")
-    parser.add_argument("--api-key")
+    # As llama-server does: the environment, because arguments can be read by every user of the machine.
+    parser.add_argument("--api-key", default=os.environ.get("LLAMA_API_KEY"))
     parser.add_argument("--api-key-file")
     parser.add_argument("--metrics", action="store_true")
     parser.add_argument("--no-webui", "--no-ui", action="store_true")

@@ -299,10 +299,10 @@ mod tests {
     #[test]
     fn the_model_server_s_own_error_is_kept_back() {
         for error in [
-            r#"data: {"error":{"message":"/root/x 127.0.0.1"}}"#,
-            r#"data: { "error" : {"message":"/root/x 127.0.0.1"}}"#,
-            r#"data: {"id":null,"error":"/root/x 127.0.0.1"}"#,
-            r#"data:{"object":"error","message":"/root/x 127.0.0.1","code":500}"#,
+            r#"data: {"error":{"message":"/srv/x 127.0.0.1"}}"#,
+            r#"data: { "error" : {"message":"/srv/x 127.0.0.1"}}"#,
+            r#"data: {"id":null,"error":"/srv/x 127.0.0.1"}"#,
+            r#"data:{"object":"error","message":"/srv/x 127.0.0.1","code":500}"#,
         ] {
             // The name is known to need no change: the quick look decides.
             let stream = format!("{}{}{error}\n\ndata: [DONE]\n\n", event("a"), event("b"));
