@@ -48,6 +48,8 @@ pub(super) fn start(
                 tasks.block_on(&runtime, thread(listeners, shared));
                 drop(tasks);
                 flush_thread();
+                // A name lookup or a file on a dead network disk may still be waited for; nobody wants it any more.
+                runtime.shutdown_background();
             })
         })
         .collect()
