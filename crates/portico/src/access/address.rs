@@ -55,8 +55,8 @@ fn parse(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Whether a `Host` (or the authority of an `Origin`) names this machine: `localhost` or a loopback address, with
-/// any port. Anything else in local mode is a tunnel or a rebound DNS name.
+/// Whether the host of a `Host` or an `Origin`, without its port, names this machine: `localhost` or a loopback
+/// address. Anything else in local mode is a tunnel or a rebound DNS name.
 pub(crate) fn is_loopback_authority(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")

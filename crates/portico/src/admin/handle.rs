@@ -65,6 +65,7 @@ async fn status(control: &Control) -> Value {
         "mode": mode,
         "listeners": control.listeners.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "connections": control.connections.total(),
+        "connections_refused": control.connections.refused(),
         "models": models(control).await,
         "log_lines_lost": control.lost_log_lines(),
         "config": control.source.as_ref().map(|path| control.environment.directory.join(path).display().to_string()),

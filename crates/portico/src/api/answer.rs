@@ -26,7 +26,8 @@ struct Head<'a> {
 /// Reads a complete JSON answer. It is `None` when it is not a JSON object: half an answer is no answer.
 pub(crate) fn read(body: Bytes, asked: &str) -> Option<Answer> {
     // One pass: the whole is checked, and the two values are found on the way.
-    let head: Head<'_> = serde_json::from_slice(&body).ok().filter(|_| body.starts_with(b"{"))?;
+    let head: Head<'_> =
+        serde_json::from_slice(&body).ok().filter(|_| body.trim_ascii_start().starts_with(b"{"))?;
     let usage = head.usage.and_then(|usage| serde_json::from_str(usage.get()).ok());
     let asked_json = serde_json::to_vec(asked).ok()?;
     let renamed = match head.model.map(RawValue::get) {
@@ -119,6 +120,8 @@ mod tests {
         assert_eq!(answer.body, body.replace("\"up\"", "\"gpt-4o\""));
         assert_eq!(answer.usage, Some(Usage { prompt_tokens: 4, completion_tokens: 2 }));
         assert_eq!(read(Bytes::from(body), "up").unwrap().body, body);
+        let padded = format!("\n {body}\n");
+        assert_eq!(read(Bytes::from(padded.clone()), "up").unwrap().body, padded);
         for broken in ["", "nope", "[1]", &body[..body.len() - 1], "{\"a\":1}x"] {
             assert!(read(Bytes::copy_from_slice(broken.as_bytes()), "up").is_none(), "{broken}");
         }

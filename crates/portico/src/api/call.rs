@@ -11,6 +11,9 @@ use crate::config::{Limits, Policy};
 use crate::reason::{Reason, Refusal};
 use crate::types::{Rope, Text, text};
 
+/// Longer than any name that a configuration or a model server gives.
+const LONGEST_NAME_BYTES: usize = 512;
+
 /// What the judge must know, as borrowed views of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
@@ -82,6 +85,14 @@ impl Call {
 
 fn model<'o>(object: &'o Object<'_>) -> Result<&'o str, Refusal> {
     match object.find("model") {
+        // It stands in the access record, and a record must not be as large as a body.
+        Some(Json::String(name)) if name.len() > LONGEST_NAME_BYTES => Err(invalid(
+            "model",
+            text!(
+                "The model's name is longer than {LONGEST_NAME_BYTES} bytes.",
+                "模型名称超过 {LONGEST_NAME_BYTES} 字节。"
+            ),
+        )),
         Some(Json::String(name)) if !name.is_empty() => Ok(name),
         Some(Json::String(_)) | None => Err(invalid(
             "model",
@@ -167,13 +178,23 @@ fn messages(object: &Object<'_>, policy: &Policy) -> Result<u32, Refusal> {
         let Json::Object(message) = message else {
             return Err(wrong_type(format!("messages[{index}]"), message, Text::fixed("an object", "对象")));
         };
-        if let Some(Json::Array(parts)) = message.find("content") {
-            for (position, part) in parts.iter().enumerate() {
-                if policy.enabled {
-                    self::part(part, &format!("messages[{index}].content[{position}]"))?;
+        match message.find("content") {
+            Some(Json::Array(parts)) => {
+                for (position, part) in parts.iter().enumerate() {
+                    if policy.enabled {
+                        self::part(part, &format!("messages[{index}].content[{position}]"))?;
+                    }
+                    images +=
+                        u32::from(matches!(part, Json::Object(part) if part.find("image_url").is_some()));
                 }
-                images += u32::from(matches!(part, Json::Object(part) if part.find("image_url").is_some()));
             }
+            None | Some(Json::String(_) | Json::Null) => {}
+            // A single part without its array would be a part that nobody has looked at.
+            Some(other) if policy.enabled => {
+                let wanted = Text::fixed("a string or an array", "字符串或数组");
+                return Err(wrong_type(format!("messages[{index}].content"), other, wanted));
+            }
+            Some(_) => {}
         }
     }
     let most = policy.max_images;
@@ -366,6 +387,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_as_long_as_a_body_is_refused() {
+        let named = |length| format!(r#"{{"model":"{}","messages":[{{}}]}}"#, "m".repeat(length));
+        assert!(judge(Operation::Chat, &named(LONGEST_NAME_BYTES)).is_ok());
+        let refusal = judge(Operation::Chat, &named(LONGEST_NAME_BYTES + 1)).unwrap_err();
+        assert_eq!(refusal.param.as_deref(), Some("model"));
+    }
+
+    #[test]
     fn wrong_bodies_are_named() {
         for (operation, body, param) in [
             (Operation::Chat, "[]", Some("body")),
@@ -375,6 +404,11 @@ mod tests {
             (Operation::Chat, r#"{"model":"m"}"#, Some("messages")),
             (Operation::Chat, r#"{"model":"m","messages":[]}"#, Some("messages")),
             (Operation::Chat, r#"{"model":"m","messages":[3]}"#, Some("messages[0]")),
+            (
+                Operation::Chat,
+                r#"{"model":"m","messages":[{"content":{"type":"image_url","image_url":{"url":"http://x/"}}}]}"#,
+                Some("messages[0].content"),
+            ),
             (Operation::Chat, r#"{"model":"m","messages":[{}],"stream":"yes"}"#, Some("stream")),
             (Operation::Chat, r#"{"model":"m","messages":[{}],"n":2}"#, Some("n")),
             (Operation::Chat, r#"{"model":"m","messages":[{}],"n":1.0}"#, Some("n")),

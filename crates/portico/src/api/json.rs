@@ -5,6 +5,7 @@
 //! escapes are borrowed, so a picture of 20 MB is scanned but not copied, neither in nor out.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -14,6 +15,9 @@ use serde_json::Number;
 
 use crate::types::Rope;
 
+/// Values in one document. Each takes 32 bytes or more here and may take two on the wire, so that a body within its
+/// limit could grow to many times what was counted against `limits.body_total`.
+const MOST_VALUES: u32 = 1_000_000;
 /// Borrowed strings longer than this are passed on as slices of the body; shorter ones are cheaper to copy.
 const SLICE_FROM_BYTES: usize = 4096;
 
@@ -34,7 +38,8 @@ pub(crate) struct Object<'a>(pub(crate) Vec<(Cow<'a, str>, Json<'a>)>);
 /// Reads a whole document. `max_depth` counts nested arrays and objects.
 pub(crate) fn parse(body: &[u8], max_depth: u32) -> Result<Json<'_>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let document = Seed { depth_left: max_depth }.deserialize(&mut reader)?;
+    let values_left = Cell::new(MOST_VALUES);
+    let document = Seed { depth_left: max_depth, values_left: &values_left }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(document)
 }
@@ -90,28 +95,33 @@ impl Json<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct Seed {
+struct Seed<'c> {
     depth_left: u32,
+    values_left: &'c Cell<u32>,
 }
 
-impl Seed {
+impl Seed<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth_left.checked_sub(1) {
-            Some(depth_left) => Ok(Self { depth_left }),
+            Some(depth_left) => Ok(Self { depth_left, ..self }),
             None => Err(E::custom("nested too deeply")),
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Seed {
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Json<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        let Some(left) = self.values_left.get().checked_sub(1) else {
+            return Err(D::Error::custom(format_args!("more than {MOST_VALUES} values")));
+        };
+        self.values_left.set(left);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Seed {
+impl<'de> Visitor<'de> for Seed<'_> {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -334,6 +344,13 @@ mod tests {
         let many: String = (0..1000).map(|i| format!("\"k{i}\":0,")).collect();
         assert!(parse(format!("{{{many}\"k999\":1}}").as_bytes(), 64).is_err());
         assert!(parse(format!("{{{many}\"k1000\":1}}").as_bytes(), 64).is_ok());
+    }
+
+    #[test]
+    fn a_document_of_many_tiny_values_is_refused() {
+        let array = |items: u32| format!("[{}0]", "0,".repeat(items as usize - 1));
+        assert!(parse(array(MOST_VALUES - 1).as_bytes(), 64).is_ok(), "the array is a value too");
+        assert!(parse(array(MOST_VALUES).as_bytes(), 64).is_err());
     }
 
     #[test]

@@ -272,12 +272,17 @@ fn apply(served: &Arc<Served>, status: &ModelStatus) {
     served.set_facts((*status.facts).clone());
     served.set_api_key(status.api_key.as_deref());
     served.set_detail(status.detail.clone());
+    if status.state == ModelState::Ready {
+        // It has answered since: of those who have waited only one would try what still counts as down.
+        served.endpoints.all().iter().for_each(|endpoint| endpoint.mark_up());
+    }
     served.line.set_state(status.state);
 }
 
 /// After a refused connection: the supervisor either says that the model is gone, or it answers again.
 async fn recover(served: &Arc<Served>, status: &mut watch::Receiver<ModelStatus>) {
-    loop {
+    // What was stopped meanwhile never answers again.
+    while status.borrow().state == ModelState::Ready {
         let pause = tokio::time::sleep(Duration::from_millis(200));
         tokio::select! {
             _ = status.changed() => return,

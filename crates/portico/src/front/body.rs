@@ -43,8 +43,8 @@ impl Body {
         Self { kind: Kind::Bytes(bytes), record: Some(record), reason, ending }
     }
 
-    pub(super) fn page(page: crate::ui::Body, record: Record, ending: Ending) -> Self {
-        Self { kind: Kind::Page(page), record: Some(record), reason: Reason::Completed, ending }
+    pub(super) fn page(page: crate::ui::Body, record: Record, reason: Reason, ending: Ending) -> Self {
+        Self { kind: Kind::Page(page), record: Some(record), reason, ending }
     }
 
     pub(super) fn stream(stream: Box<StreamBody>, record: Record, ending: Ending) -> Self {
@@ -97,7 +97,7 @@ impl http_body::Body for Body {
                     Poll::Ready(Some(Err(BodyError(Reason::Internal))))
                 }
                 None => {
-                    this.end(Reason::Completed);
+                    this.end(this.reason);
                     Poll::Ready(None)
                 }
             },

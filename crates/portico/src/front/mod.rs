@@ -145,7 +145,7 @@ impl Visit<'_> {
                     path: target.path,
                     headers: &self.parts.headers,
                 };
-                self.snapshot.site.answer(&request).await.map(Answer::Page)
+                Box::pin(self.snapshot.site.answer(&request)).await.map(Answer::Page)
             }
             Route::Api(operation) => {
                 admit::check(self, &target)?;

@@ -102,8 +102,9 @@ impl Served {
 
     /// A child that counted as ready can't be reached: requests wait again until it has been looked at.
     pub(super) fn suspect(&self) {
-        self.line.set_state(ModelState::Loading);
-        self.suspected.notify_one();
+        if self.line.suspect() {
+            self.suspected.notify_one();
+        }
     }
 
     pub(crate) async fn suspected(&self) {

@@ -78,11 +78,13 @@ pub(super) fn answer(answer: Answer, mut record: Record, context: &Context) -> R
             Response::from_parts(head, Body::bytes(bytes, record, Reason::Completed, context.ending()))
         }
         Answer::Page(response) => {
-            let (head, page) = response.into_parts();
+            let (mut head, page) = response.into_parts();
             record.set_status(head.status.as_u16());
             let mut ending = context.ending();
             ending.headless |= head.status == StatusCode::NOT_MODIFIED;
-            return Response::from_parts(head, Body::page(page, record, ending));
+            // 405 and 416 of a page are written there and bring their reason along.
+            let reason = head.extensions.remove().unwrap_or(Reason::Completed);
+            return Response::from_parts(head, Body::page(page, record, reason, ending));
         }
         Answer::Whole(whole) => {
             record.set_status(200);

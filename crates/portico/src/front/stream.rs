@@ -113,7 +113,7 @@ impl StreamBody {
                 }
                 return Poll::Ready(Event::Data(event));
             }
-            if self.connection.is_cut() && !matches!(self.phase, Phase::Failed { .. } | Phase::Ended(_)) {
+            if self.connection.is_cut() && matches!(self.phase, Phase::Waiting { .. } | Phase::Running(_)) {
                 self.fail(&Reason::ShuttingDown.into(), record);
                 continue;
             }
@@ -122,7 +122,8 @@ impl StreamBody {
                 Phase::Running(_) => ready!(self.poll_running(cx, record)),
                 Phase::Done { flow, until } => {
                     let chunk = flow.exchange.poll_chunk(cx);
-                    let over = until.as_mut().poll(cx).is_ready();
+                    // The client has all of its answer, so there is nothing to cut either.
+                    let over = self.connection.is_cut() || until.as_mut().poll(cx).is_ready();
                     match chunk {
                         Poll::Ready(Some(Ok(_))) => {}
                         Poll::Pending if !over => return Poll::Pending,

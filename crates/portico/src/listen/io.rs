@@ -52,12 +52,18 @@ impl Watched {
         let tail_start = bytes.len().saturating_sub(LONGEST_BYTES);
         let Some(start) = memmem::rfind(&bytes[tail_start..], b"HTTP/1.1 4") else { return all_ours };
         let last = &bytes[tail_start + start..];
-        // No answer of Portico's with such a status is without a body.
-        match last.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok()) {
-            Some(status) if memmem::find(last, b"\r\ncontent-length: 0\r\n").is_some() => {
-                (tail_start + start, Some(status))
-            }
-            _ => all_ours,
+        // The only statuses that hyper answers with by itself; no answer of Portico's with one of them is without a
+        // body, while a 412 of the pages is.
+        let status = match last.get(9..12) {
+            Some(b"400") => StatusCode::BAD_REQUEST,
+            Some(b"414") => StatusCode::URI_TOO_LONG,
+            Some(b"431") => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            _ => return all_ours,
+        };
+        if memmem::find(last, b"\r\ncontent-length: 0\r\n").is_some() {
+            (tail_start + start, Some(status))
+        } else {
+            all_ours
         }
     }
 

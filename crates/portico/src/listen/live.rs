@@ -55,6 +55,11 @@ impl Connections {
         Some(ConnectionGuard { connections: self.clone(), address })
     }
 
+    /// Closed unheard since the start, because a limit was reached.
+    pub(crate) fn refused(&self) -> u64 {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).refused
+    }
+
     pub(crate) fn total(&self) -> u32 {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).total
     }
@@ -130,6 +135,6 @@ mod tests {
         assert!(enter("192.0.2.1", false).is_none(), "the total");
         drop(first);
         assert!(enter("2001:db8::2", true).is_some());
-        assert_eq!(connections.total(), 2);
+        assert_eq!((connections.total(), connections.refused()), (2, 2));
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn json(outcome: &Outcome, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"remote\":\"");
     let _ = write!(out, "{}", outcome.remote);
     out.extend_from_slice(b"\",\"user\":null,\"key\":null,\"method\":");
-    string(Some(outcome.method.as_str()), out);
+    string(Some(outcome.method()), out);
     out.extend_from_slice(b",\"path\":");
     string(Some(outcome.path()), out);
     out.extend_from_slice(b",\"status\":");
@@ -104,7 +104,7 @@ pub(super) fn recipe(outcome: &Outcome, zone: &jiff::tz::TimeZone, out: &mut Vec
     if outcome.path().is_empty() {
         // Nginx has no request to show where it could not read one.
     } else {
-        escape(outcome.method.as_str(), out);
+        escape(outcome.method(), out);
         out.push(b' ');
         escape(outcome.path(), out);
         out.push(b' ');

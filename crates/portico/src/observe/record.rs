@@ -42,6 +42,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// As far as a log line shows it: whoever sends nonsense may send much of it.
+    pub(super) fn method(&self) -> &str {
+        const LONGEST_BYTES: usize = 32;
+        let method = self.method.as_str();
+        method.get(..LONGEST_BYTES).unwrap_or(method)
+    }
+
     pub(super) fn path(&self) -> &str {
         self.uri.as_ref().map_or("", http::Uri::path)
     }

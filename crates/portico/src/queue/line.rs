@@ -119,6 +119,13 @@ impl Line {
         self.advance();
     }
 
+    /// A request could not reach what counted as ready: the next ones wait until somebody has looked. True for the
+    /// first who says so. What was stopped or is down meanwhile stays so.
+    pub(crate) fn suspect(&self) -> bool {
+        let (ready, loading) = (encode(ModelState::Ready), encode(ModelState::Loading));
+        self.state.compare_exchange(ready, loading, SeqCst, SeqCst).is_ok()
+    }
+
     pub(crate) fn state(&self) -> ModelState {
         decode(self.state.load(SeqCst))
     }
@@ -302,6 +309,19 @@ mod tests {
         assert_eq!(line.enter().unwrap_err(), Reason::ModelStopped);
         line.set_state(ModelState::Down);
         assert_eq!(line.enter().unwrap_err(), Reason::ModelUnavailable);
+    }
+
+    #[test]
+    fn suspicion_never_wakes_a_model_that_was_stopped() {
+        let line = line(ModelState::Ready, 1, 8);
+        assert!(line.suspect());
+        assert_eq!(line.state(), ModelState::Loading);
+        assert!(!line.suspect(), "said once");
+        for state in [ModelState::Stopped, ModelState::Down] {
+            line.set_state(state);
+            assert!(!line.suspect());
+            assert_eq!(line.state(), state);
+        }
     }
 
     #[tokio::test]

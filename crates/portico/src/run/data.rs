@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use crate::front::Door;
 use crate::listen::{Connections, LiveThread, Phase, accept};
 use crate::observe::{LogHandle, flush_thread};
+use crate::sys::deadline::wake_late;
 use crate::upstream::sweep_thread;
 
 /// How often a thread hands over its log lines and closes idle connections to model servers.
@@ -48,6 +49,8 @@ pub(super) fn start(
                 tasks.block_on(&runtime, thread(listeners, shared));
                 drop(tasks);
                 flush_thread();
+                // A name lookup or a file on a dead network disk may still be waited for; nobody wants it any more.
+                runtime.shutdown_background();
             })
         })
         .collect()
@@ -95,6 +98,7 @@ async fn housekeeping(log: Arc<ArcSwap<LogHandle>>) {
         tick.tick().await;
         flush_thread();
         sweep_thread();
+        wake_late();
         let wanted = log.load();
         if !Arc::ptr_eq(&wanted, &attached) {
             attached = wanted.clone();

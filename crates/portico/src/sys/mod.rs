@@ -4,6 +4,7 @@
 //! what they mean.
 
 pub(crate) mod clock;
+pub(crate) mod deadline;
 pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod process;

@@ -94,9 +94,8 @@ impl Site {
         Self { pages, index: Arc::from(index), boundaries: RandomState::new() }
     }
 
-    /// The fields that every answer of this site carries; `answer` sets them, and whoever writes a refusal of it
-    /// should as well.
-    pub(crate) fn guards(&self) -> Guards {
+    /// The fields that every answer of this site carries. Refusals are a few words of plain text and go without.
+    fn guards(&self) -> Guards {
         match self.pages {
             Pages::BuiltIn(_) => &headers::BUILT_IN,
             Pages::Folder(..) => &headers::FOLDER,

@@ -4,15 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use tokio::time::Sleep;
-
 use super::choose::Chosen;
 use super::connection::Connection;
 use super::pool;
 use crate::sys::clock::Instant;
+use crate::sys::deadline::Deadline;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use hyper::body::Incoming;
 
 /// The body of an answer. Read to its end, its connection goes back to the pool; dropped before, the connection is
 /// closed, and with it the generation ends.
@@ -21,8 +20,7 @@ pub(crate) struct Exchange {
     connection: Option<Box<Connection>>,
     endpoint: Chosen,
     /// Until the first piece, then between two pieces.
-    /// Made when there is something to wait for: a small answer comes with its head.
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline,
     deadline_at: Instant,
     stream_idle: Duration,
 }
@@ -49,7 +47,7 @@ impl Exchange {
             incoming,
             connection: Some(connection),
             endpoint,
-            deadline: None,
+            deadline: Deadline::default(),
             deadline_at: first,
             stream_idle,
         }
@@ -123,24 +121,14 @@ impl Exchange {
         }
     }
 
-    /// The timer is moved only when it fires: a piece then costs one read of the clock. A piece sets a deadline that
-    /// is `stream_idle` away at the soonest, so the timer never sleeps longer than that.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
-        loop {
-            let deadline = self.deadline.get_or_insert_with(|| {
-                Box::pin(tokio::time::sleep_until(self.deadline_at.min(Instant::now() + self.stream_idle)))
-            });
-            std::task::ready!(deadline.as_mut().poll(cx));
-            let now = Instant::now();
-            if now >= self.deadline_at {
-                return Poll::Ready(Some(Err(ExchangeError::TimedOut)));
-            }
-            deadline.as_mut().reset(self.deadline_at.min(now + self.stream_idle));
+    fn poll_deadline(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+        if self.deadline.is_past(self.deadline_at, cx) {
+            Poll::Ready(Some(Err(ExchangeError::TimedOut)))
+        } else {
+            Poll::Pending
         }
     }
 }
-
-use std::future::Future as _;
 
 impl std::fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -14,6 +14,7 @@ use super::exchange::Exchange;
 use super::pool;
 use crate::config::Timeouts;
 use crate::sys::clock::Instant;
+use crate::sys::deadline::Deadline;
 use crate::types::Rope;
 
 /// A request built from parts: nothing of the client's is copied but what the caller puts into the header.
@@ -169,8 +170,8 @@ struct WriteThenWait {
     first_byte: Duration,
     body_bytes: u64,
     written: u64,
-    deadline: Instant,
-    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+    deadline_at: Instant,
+    deadline: Deadline,
 }
 
 impl WriteThenWait {
@@ -181,34 +182,26 @@ impl WriteThenWait {
             first_byte: *upstream_first_byte,
             body_bytes,
             written: 0,
-            deadline: Instant::now() + *upstream_send,
-            timer: None,
+            deadline_at: Instant::now() + *upstream_send,
+            deadline: Deadline::default(),
         }
     }
 
-    /// The timer is made when there is something to wait for, and moved only when it fires.
-    fn poll(&mut self, written: u64, cx: &mut std::task::Context<'_>) -> Poll<SendFailure> {
+    fn poll(&mut self, written: u64, cx: &std::task::Context<'_>) -> Poll<SendFailure> {
         // The head is on top of the body, so more than the body's length means that all but a little is out.
         let all_written = written > self.body_bytes;
         if written != self.written {
             self.written = written;
-            self.deadline = Instant::now() + if all_written { self.first_byte } else { self.send };
+            self.deadline_at = Instant::now() + if all_written { self.first_byte } else { self.send };
         }
-        loop {
-            let first = self.deadline.min(Instant::now() + self.send.min(self.first_byte));
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(first)));
-            std::task::ready!(timer.as_mut().poll(cx));
-            let now = Instant::now();
-            if now >= self.deadline {
-                return Poll::Ready(SendFailure::TimedOut(if all_written {
-                    "the model server did not begin its answer in time"
-                } else {
-                    "the model server did not take the request in time"
-                }));
-            }
-            // No deadline that is set later can end sooner than the shorter of the two from now.
-            timer.as_mut().reset(self.deadline.min(now + self.send.min(self.first_byte)));
+        if !self.deadline.is_past(self.deadline_at, cx) {
+            return Poll::Pending;
         }
+        Poll::Ready(SendFailure::TimedOut(if all_written {
+            "the model server did not begin its answer in time"
+        } else {
+            "the model server did not take the request in time"
+        }))
     }
 }
 

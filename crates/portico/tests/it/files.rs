@@ -236,6 +236,15 @@ async fn a_folder_is_served_and_nothing_around_it() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_body_leaves_its_connection_usable() {
+    let portico = with_folder().await;
+    // 412 looks much like what the HTTP library answers by itself to bytes that it can't read.
+    let failed = get(&portico, "/", &[("If-Match", "\"another\"")]).await;
+    assert_eq!(failed.head.status, 412);
+    assert!(failed.body.is_empty());
+}
+
+#[tokio::test]
 async fn a_folder_that_was_swapped_is_seen_by_a_reload() {
     let portico = with_folder().await;
     let site = portico.folder().join("site");

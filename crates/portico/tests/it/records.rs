@@ -116,6 +116,18 @@ async fn every_request_leaves_one_line_and_no_secret() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_refused_is_not_completed() {
+    let portico = Setup::before(&Scripted::start().await).start().await;
+    portico.once("POST", "/", &[], &[]).await;
+    portico.once("GET", "/", &[("Range", "bytes=99999999-")], &[]).await;
+    let said = |record: &Value| (record["status"].clone(), record["reason"].clone());
+    let mut said: Vec<_> = records(&portico, 2).await.iter().map(said).collect();
+    said.sort_by_key(|(status, _)| status.as_u64());
+    let wanted = [(405, "method_not_allowed"), (416, "range_not_satisfiable")];
+    assert_eq!(said, wanted.map(|(status, reason)| (json!(status), json!(reason))));
+}
+
+#[tokio::test]
 async fn a_line_says_what_was_asked_and_what_it_took() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
