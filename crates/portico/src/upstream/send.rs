@@ -52,7 +52,7 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
         // and at last a new one is opened.
         loop {
             let pooled = std::future::poll_fn(|cx| Poll::Ready(pool::take(endpoint.id, cx))).await;
-            let fresh = pooled.is_none();
+            let (fresh, was_up) = (pooled.is_none(), endpoint.is_up());
             let connection = match pooled {
                 Some(connection) => connection,
                 None => {
@@ -75,9 +75,16 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
             let connect = began.elapsed();
             match exchange(connection, &endpoint, &outbound).await {
                 Ok((response, connection)) => {
+                    endpoint.answered();
                     return Ok(sent(response, connection, endpoint, &outbound, began, connect));
                 }
-                Err(Attempt { wrote_nothing: true, failure: SendFailure::Broken(why) }) => {
+                Err(Attempt { wrote_nothing, failure: SendFailure::Broken(why) }) => {
+                    if fresh {
+                        endpoint.gave_no_answer(was_up, &why);
+                    }
+                    if !wrote_nothing {
+                        return Err(SendFailure::Broken(why));
+                    }
                     last_error = format!("{}: {why}", endpoint.address);
                     if fresh {
                         tried.push(endpoint.id);
