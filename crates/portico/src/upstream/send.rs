@@ -1,5 +1,6 @@
 //! Sending one request, to as many endpoints as it takes to reach one, but never twice.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -23,6 +24,8 @@ pub(crate) struct Outbound<'a> {
     /// Made anew for each try, and there is nearly always one.
     pub(crate) make: &'a dyn Fn() -> (HeaderMap, Rope),
     pub(crate) timeouts: &'a Timeouts,
+    /// Told how long it took to get a connection, also when no answer comes over it.
+    pub(crate) connected: &'a Cell<Option<Duration>>,
 }
 
 /// An answer's head, and the exchange that carries its body.
@@ -73,6 +76,7 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
                 }
             };
             let connect = began.elapsed();
+            outbound.connected.set(Some(connect));
             match exchange(connection, &endpoint, &outbound).await {
                 Ok((response, connection)) => {
                     endpoint.answered();
