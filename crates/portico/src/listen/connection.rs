@@ -119,12 +119,12 @@ async fn http1(io: Watched, state: &Rc<State>, shared: Shared) {
             if let Some((began, status)) = unparsed {
                 refuse_unparsed(&mut stream, &began, state.peer(), status).await;
             } else if result.is_err_and(|error| error.is_parse()) {
-                Record::malformed(state.peer(), Reason::MalformedRequest, 0);
+                Record::malformed(state.peer(), Reason::MalformedRequest, None, 0);
             }
             linger(stream, shared.phase.clone()).await;
         }
         None if state.is_mid_head() => {
-            Record::malformed(state.peer(), Reason::HeadersTimeout, 0);
+            Record::malformed(state.peer(), Reason::HeadersTimeout, None, 0);
         }
         None => {}
     }

@@ -8,6 +8,7 @@
 )]
 
 mod accept_endings;
+mod accept_records;
 mod breaking;
 mod cli;
 mod command;
