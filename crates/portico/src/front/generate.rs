@@ -96,13 +96,15 @@ impl Job {
         let facts = self.call.facts.clone();
         let running = match self.served.line.enter()? {
             // The usual case: there is room, and the model server is there.
-            Admission::Now(permit) => match self.attempt(permit, &progress).await? {
-                Some((sent, permit)) => Running { sent, permit, budget: self.budget },
-                None => match Box::pin(self.wait(None, &progress, record, context, connection)).await? {
-                    Waited::Running(running) => running,
-                    Waited::Answer(answer) => return Ok(answer),
-                },
-            },
+            Admission::Now(permit) => {
+                match self.attempt(permit, &progress).await.inspect_err(|_| progress.note(record))? {
+                    Some((sent, permit)) => Running { sent, permit, budget: self.budget },
+                    None => match Box::pin(self.wait(None, &progress, record, context, connection)).await? {
+                        Waited::Running(running) => running,
+                        Waited::Answer(answer) => return Ok(answer),
+                    },
+                }
+            }
             Admission::Wait(ticket) => {
                 match Box::pin(self.wait(Some(ticket), &progress, record, context, connection)).await? {
                     Waited::Running(running) => running,
@@ -177,24 +179,35 @@ impl Job {
     /// Sends once. `None`: nothing was sent, and somebody is bringing the model back, so waiting makes sense.
     async fn attempt(&self, permit: Permit, progress: &Progress) -> Result<Option<(Sent, Permit)>, Refusal> {
         let name = self.served.upstream_name(&self.call.facts.model);
+        let (began, connected) = (Instant::now(), Cell::new(None));
         let outbound = Outbound {
             method: Method::POST,
             path: self.call.operation.path(),
             make: &|| (self.origin.headers(&self.served), self.call.body(&name)),
             timeouts: &self.snapshot.config.timeouts,
+            connected: &connected,
         };
         match upstream::send(&self.served.endpoints, outbound).await {
             Ok(sent) => {
                 let (connect, header) = (Some(sent.connect), Some(sent.header));
                 progress.times.set(UpstreamTimes { connect, header, response: None });
-                accept(sent).await.map(|sent| Some((sent, permit)))
+                let accepted = accept(sent).await.map(|sent| Some((sent, permit)));
+                if accepted.is_err() {
+                    let response = Some(began.elapsed());
+                    progress.times.set(UpstreamTimes { connect, header, response });
+                }
+                accepted
             }
             Err(SendFailure::Unreachable(_)) if self.served.is_supervised() => {
                 drop(permit);
                 self.served.suspect();
                 Ok(None)
             }
-            Err(failure) => Err(refusal(&failure)),
+            Err(failure) => {
+                let response = Some(began.elapsed());
+                progress.times.set(UpstreamTimes { connect: connected.get(), header: None, response });
+                Err(refusal(&failure))
+            }
         }
     }
 
@@ -260,8 +273,9 @@ async fn whole(
 ) -> Result<Whole, Refusal> {
     let Running { sent, permit: _permit, budget: _budget } = running;
     let began = Instant::now();
-    let body = sent.exchange.collect(LARGEST_ANSWER_BYTES).await.map_err(|error| exchange_refusal(&error))?;
+    let body = sent.exchange.collect(LARGEST_ANSWER_BYTES).await;
     record.upstream.response = Some(sent.header + began.elapsed());
+    let body = body.map_err(|error| exchange_refusal(&error))?;
     let Some(answer) = answer::read(body, asked) else {
         return Err(Refusal::new(Reason::UpstreamFailed).because("the answer is not a JSON object"));
     };

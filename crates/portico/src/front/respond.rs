@@ -197,11 +197,15 @@ fn challenge(realm: &str) -> String {
 pub(crate) fn unparsed(began: &[u8], peer: IpAddr, reason: Reason) -> Vec<u8> {
     let line = began.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    let target = words.nth(1).unwrap_or_default();
+    let method = words.next().unwrap_or_default();
+    let target = words.next().unwrap_or_default();
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let line = http::Method::from_bytes(method)
+        .ok()
+        .zip(http::Uri::try_from(path).ok().filter(|uri| uri.path().as_bytes() == path));
     let path = String::from_utf8_lossy(path);
     let (body, content_type) = Refusal::new(reason).body(shape(&path), Tongue::English);
-    let id = Record::malformed(peer, reason, body.len() as u64);
+    let id = Record::malformed(peer, reason, line, body.len() as u64);
     let (status, id) = (reason.status(), String::from_utf8_lossy(&id));
     let mut answer = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: {content_type}\r\nx-request-id: {id}\r\ncache-control: no-store\r\n\

@@ -34,6 +34,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// may pause: it could not read the refusal if its own sending met a closed socket first.
 const LINGER_TIME: Duration = Duration::from_secs(30);
 const LINGER_PAUSE: Duration = Duration::from_secs(2);
+/// The same when Portico is to end at once.
+const LINGER_CUT: Duration = Duration::from_millis(200);
 /// hyper parses so many fields without allocating, as long as it is not given a number.
 const HEADERS_ON_THE_STACK: usize = 100;
 /// HTTP/2: so much of a request body may be under way on one stream, and on all streams of a connection.
@@ -116,12 +118,12 @@ async fn http1(io: Watched, state: &Rc<State>, shared: Shared) {
             if let Some((began, status)) = unparsed {
                 refuse_unparsed(&mut stream, &began, state.peer(), status).await;
             } else if result.is_err_and(|error| error.is_parse()) {
-                Record::malformed(state.peer(), Reason::MalformedRequest, 0);
+                Record::malformed(state.peer(), Reason::MalformedRequest, None, 0);
             }
-            linger(stream).await;
+            linger(stream, shared.phase.clone()).await;
         }
         None if state.is_mid_head() => {
-            Record::malformed(state.peer(), Reason::HeadersTimeout, 0);
+            Record::malformed(state.peer(), Reason::HeadersTimeout, None, 0);
         }
         None => {}
     }
@@ -304,7 +306,7 @@ async fn refuse_unparsed(stream: &mut TcpStream, began: &[u8], peer: IpAddr, sta
 }
 
 /// Closes our side, then takes in what is still coming, so that the last answer can be read.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: TcpStream, phase: watch::Receiver<Phase>) {
     if stream.shutdown().await.is_err() {
         return;
     }
@@ -314,7 +316,14 @@ async fn linger(mut stream: TcpStream) {
             scratch.clear();
         }
     };
-    let _ = tokio::time::timeout(LINGER_TIME, rest).await;
+    let cut = async {
+        beyond(phase, Phase::Draining).await;
+        tokio::time::sleep(LINGER_CUT).await;
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(LINGER_TIME, rest) => {}
+        () = cut => {}
+    }
 }
 
 /// Streams of one HTTP/2 connection stay on its thread.

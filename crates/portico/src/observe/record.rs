@@ -109,12 +109,21 @@ impl Record {
         }
     }
 
-    /// A record for bytes that never became a request; gives its id. `bytes_out`: of the answer's body.
-    pub(crate) fn malformed(remote: IpAddr, reason: Reason, bytes_out: u64) -> [u8; 32] {
+    /// A record for bytes that never became a request; gives its id. `line`: the method and the path, as far as they
+    /// could be told. `bytes_out`: of the answer's body.
+    pub(crate) fn malformed(
+        remote: IpAddr,
+        reason: Reason,
+        line: Option<(http::Method, http::Uri)>,
+        bytes_out: u64,
+    ) -> [u8; 32] {
         let (parts, ()) = http::Request::new(()).into_parts();
         let id = crate::sys::random::request_id();
         let mut record = Self::open(id, remote, &parts);
-        record.uri = None;
+        (record.method, record.uri) = match line {
+            Some((method, uri)) => (method, Some(uri)),
+            None => (http::Method::default(), None),
+        };
         record.bytes_out = bytes_out;
         record.set_status(reason.status().as_u16());
         record.end(reason);

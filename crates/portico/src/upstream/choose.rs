@@ -1,6 +1,8 @@
 //! Which endpoint of a model gets the next request: the one with the fewest in flight among those that are up.
 //!
-//! One that is down is left out and tried again by traffic at most once a second, whatever the probes do.
+//! One that is down is left out and tried again by traffic at most once a second, whatever the probes do. One that
+//! takes connections and gives no answer on them (a port forwarder whose server is gone does that) is left out in the
+//! same way, as long as there is another: failing at once, it would always be the one with the fewest in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -23,7 +25,9 @@ pub(crate) struct Endpoint {
     pub(super) host: HeaderValue,
     in_flight: AtomicU32,
     down: AtomicBool,
-    /// Milliseconds on `started`'s clock when a request last tried it while it was down.
+    /// The last new connection ended without an answer.
+    shaky: AtomicBool,
+    /// Milliseconds on `started`'s clock when a request last tried it while it was down or shaky.
     tried_millis: AtomicU64,
     failed_probes: AtomicU32,
     started: Instant,
@@ -51,6 +55,7 @@ impl Endpoints {
                 address: address.clone(),
                 in_flight: AtomicU32::new(0),
                 down: AtomicBool::new(false),
+                shaky: AtomicBool::new(false),
                 tried_millis: AtomicU64::new(0),
                 failed_probes: AtomicU32::new(0),
                 started: Instant::now(),
@@ -73,12 +78,14 @@ impl Endpoints {
     /// which the request goes to the next one.
     pub(super) fn choose(&self, tried: &[u64]) -> Option<Chosen> {
         let candidates = || self.list.iter().filter(|endpoint| !tried.contains(&endpoint.id));
-        let due = candidates().find(|endpoint| !endpoint.is_up() && endpoint.claim_retry());
-        let endpoint = due.or_else(|| {
+        let fewest = |shaky: bool| {
             candidates()
-                .filter(|endpoint| endpoint.is_up())
+                .filter(|endpoint| endpoint.is_up() && endpoint.is_shaky() == shaky)
                 .min_by_key(|endpoint| endpoint.in_flight.load(Relaxed))
-        })?;
+        };
+        let due = candidates()
+            .find(|endpoint| (!endpoint.is_up() || endpoint.is_shaky()) && endpoint.claim_retry());
+        let endpoint = due.or_else(|| fewest(false)).or_else(|| fewest(true))?;
         endpoint.in_flight.fetch_add(1, Relaxed);
         Some(Chosen { endpoint: endpoint.clone() })
     }
@@ -107,6 +114,28 @@ impl Endpoint {
         if !self.down.swap(true, Relaxed) {
             tracing::warn!(endpoint = %self.address, "the model server can't be reached: {why}");
         }
+    }
+
+    /// A request's new connection ended, or brought garbage, before an answer. One bad request can do that to a good
+    /// server, so a server that was up only gives way to others; one that was down has not come back.
+    pub(super) fn gave_no_answer(&self, was_up: bool, why: &dyn std::fmt::Display) {
+        if was_up {
+            self.tried_millis.store(self.millis(), Relaxed);
+            self.shaky.store(true, Relaxed);
+        } else {
+            self.mark_down(why);
+        }
+    }
+
+    pub(super) fn answered(&self) {
+        // Read first: the line is shared by all threads, and nearly always there is nothing to change.
+        if self.is_shaky() {
+            self.shaky.store(false, Relaxed);
+        }
+    }
+
+    fn is_shaky(&self) -> bool {
+        self.shaky.load(Relaxed)
     }
 
     /// A probe failed; so many in a row count as down.
@@ -194,6 +223,24 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1001)).await;
         assert!(endpoints.choose(&[]).is_some());
         assert!(endpoints.choose(&[]).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_gives_no_answers_gives_way_to_others() {
+        let endpoints = endpoints(2);
+        let [bad, good] = endpoints.all() else { unreachable!("two were made") };
+        bad.gave_no_answer(true, &"closed");
+        let chosen: Vec<_> = (0..3).map(|_| endpoints.choose(&[]).unwrap()).collect();
+        assert!(chosen.iter().all(|chosen| port(chosen) == 2), "however many it has in flight");
+        assert_eq!(port(&endpoints.choose(&[good.id]).unwrap()), 1, "it is better than none");
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        let retry = endpoints.choose(&[]).unwrap();
+        assert_eq!(port(&retry), 1);
+        assert_eq!(port(&endpoints.choose(&[]).unwrap()), 2, "the try of this second is taken");
+        retry.answered();
+        assert_eq!(port(&endpoints.choose(&[]).unwrap()), 1);
+        bad.gave_no_answer(false, &"closed");
+        assert!(!bad.is_up(), "a connection alone does not bring back one that was down");
     }
 
     #[tokio::test(start_paused = true)]

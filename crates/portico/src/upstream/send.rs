@@ -1,5 +1,6 @@
 //! Sending one request, to as many endpoints as it takes to reach one, but never twice.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -24,6 +25,8 @@ pub(crate) struct Outbound<'a> {
     /// Made anew for each try, and there is nearly always one.
     pub(crate) make: &'a dyn Fn() -> (HeaderMap, Rope),
     pub(crate) timeouts: &'a Timeouts,
+    /// Told how long it took to get a connection, also when no answer comes over it.
+    pub(crate) connected: &'a Cell<Option<Duration>>,
 }
 
 /// An answer's head, and the exchange that carries its body.
@@ -53,7 +56,7 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
         // and at last a new one is opened.
         loop {
             let pooled = std::future::poll_fn(|cx| Poll::Ready(pool::take(endpoint.id, cx))).await;
-            let fresh = pooled.is_none();
+            let (fresh, was_up) = (pooled.is_none(), endpoint.is_up());
             let connection = match pooled {
                 Some(connection) => connection,
                 None => {
@@ -74,11 +77,19 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
                 }
             };
             let connect = began.elapsed();
+            outbound.connected.set(Some(connect));
             match exchange(connection, &endpoint, &outbound).await {
                 Ok((response, connection)) => {
+                    endpoint.answered();
                     return Ok(sent(response, connection, endpoint, &outbound, began, connect));
                 }
-                Err(Attempt { wrote_nothing: true, failure: SendFailure::Broken(why) }) => {
+                Err(Attempt { wrote_nothing, failure: SendFailure::Broken(why) }) => {
+                    if fresh {
+                        endpoint.gave_no_answer(was_up, &why);
+                    }
+                    if !wrote_nothing {
+                        return Err(SendFailure::Broken(why));
+                    }
                     last_error = format!("{}: {why}", endpoint.address);
                     if fresh {
                         tried.push(endpoint.id);

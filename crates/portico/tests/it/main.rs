@@ -7,6 +7,8 @@
     reason = "a test that meets the unexpected stops there, also in what several tests share"
 )]
 
+mod accept_endings;
+mod accept_records;
 mod breaking;
 mod cli;
 mod command;
