@@ -26,14 +26,20 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     client
 }
 
+/// Whether the transport peer is a proxy that was named as trusted.
+pub(crate) fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    trusted.iter().any(|net| net.contains(&peer))
+}
+
 /// The `X-Forwarded-For` that the model server gets: what a trusted proxy said and the proxy itself; from anybody
 /// else only the address that was seen.
 pub(crate) fn forwarded_chain(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> String {
     const LONGEST_BYTES: usize = 1024;
-    let peer = peer.to_canonical();
-    if !trusted.iter().any(|net| net.contains(&peer)) {
-        return peer.to_string();
+    if !is_trusted(peer, trusted) {
+        return peer.to_canonical().to_string();
     }
+    let peer = peer.to_canonical();
     let lines: Vec<&str> =
         headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
     let chain = lines.join(", ");

@@ -3,5 +3,5 @@
 mod address;
 mod networks;
 
-pub(crate) use address::{client_address, forwarded_chain, is_loopback_authority};
+pub(crate) use address::{client_address, forwarded_chain, is_loopback_authority, is_trusted};
 pub(crate) use networks::Rules;

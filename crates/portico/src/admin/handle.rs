@@ -146,7 +146,7 @@ async fn model(control: &Control, name: &str, command: &str) -> (StatusCode, Val
             (StatusCode::ACCEPTED, describe(live))
         }
         None => {
-            let error = format!("{name} is an external model: Portico does not run its process");
+            let error = "it is an external model, whose process Portico does not run";
             (StatusCode::CONFLICT, json!({"error": error}))
         }
     }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Visit;
 use super::models::Served;
-use crate::access::forwarded_chain;
+use crate::access::{forwarded_chain, is_trusted};
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -40,7 +40,10 @@ impl Origin {
             request_id: visit.context.id.clone(),
             client,
             chain,
-            is_tls: visit.connection.is_tls(),
+            // A trusted proxy in front may be where TLS ended.
+            is_tls: visit.connection.is_tls()
+                || (is_trusted(peer, trusted)
+                    && headers.get(&X_FORWARDED_PROTO).is_some_and(|proto| proto == "https")),
         }
     }
 

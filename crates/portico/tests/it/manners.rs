@@ -171,6 +171,7 @@ async fn behind_a_trusted_proxy_the_chain_is_kept_and_the_client_named() {
         let headers = [
             ("Content-Type", "application/json"),
             ("X-Forwarded-For", forwarded),
+            ("X-Forwarded-Proto", "https"),
             ("Forwarded", "for=6.6.6.6"),
         ];
         let answer = once(&address, "POST", CHAT, &headers, body.as_bytes()).await.expect("an answer");
@@ -179,6 +180,7 @@ async fn behind_a_trusted_proxy_the_chain_is_kept_and_the_client_named() {
             let received = &scripted.requests_to(CHAT).await[0];
             assert_eq!(received.headers("x-real-ip"), [real]);
             assert_eq!(received.headers("x-forwarded-for"), [format!("{forwarded}, 127.0.0.1")]);
+            assert_eq!(received.headers("x-forwarded-proto"), ["https"], "TLS ended at the proxy");
             assert!(received.headers("forwarded").is_empty());
             let record = portico.wait_for_record("access.log", real, |line| line["remote"] == real).await;
             assert_eq!(record["status"], 200);
