@@ -1,16 +1,19 @@
 //! Reading a request body from the network, within every limit.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use http_body::Body;
-use http_body_util::BodyExt as _;
+use http_body::{Body, Frame};
 
 use crate::reason::{Reason, Refusal};
+use crate::sys::clock::Instant;
+use crate::sys::deadline::Deadline;
 use crate::types::text;
 
 /// Bytes of all bodies being held, across all threads. A request takes its share as it grows and gives it back when
@@ -91,15 +94,10 @@ where
     let mut only: Option<Bytes> = None;
     let mut received = 0_u64;
     loop {
-        let frame = match tokio::time::timeout(bounds.idle, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(None) => break,
-            Ok(Some(Err(error))) => {
-                return Err(
-                    Refusal::new(Reason::MalformedRequest).because(format!("reading the body: {error}"))
-                );
-            }
-            Err(_) => return Err(Reason::BodyTimeout.into()),
+        let frame = match next_frame(&mut body, bounds.idle).await {
+            Some(Ok(frame)) => frame,
+            None => break,
+            Some(Err(refusal)) => return Err(refusal),
         };
         let Ok(data) = frame.into_data() else { continue };
         received += data.len() as u64;
@@ -120,6 +118,32 @@ where
         whole.extend_from_slice(&data);
     }
     Ok((only.unwrap_or_else(|| whole.freeze()), guard))
+}
+
+/// The next frame, or why there is none. Most are there already, so a deadline begins only where one is waited for.
+async fn next_frame<B>(body: &mut B, idle: Duration) -> Option<Result<Frame<Bytes>, Refusal>>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let mut deadline = Deadline::default();
+    let mut until = None;
+    std::future::poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+        Poll::Ready(frame) => Poll::Ready(frame.map(|frame| {
+            frame.map_err(|error| {
+                Refusal::new(Reason::MalformedRequest).because(format!("reading the body: {error}"))
+            })
+        })),
+        Poll::Pending => {
+            let until = *until.get_or_insert_with(|| Instant::now() + idle);
+            if deadline.is_past(until, cx) {
+                Poll::Ready(Some(Err(Reason::BodyTimeout.into())))
+            } else {
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
@@ -180,7 +204,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stops_coming_ends_at_its_deadline() {
         let (_open, body) = Channel::<Bytes, std::io::Error>::new(1);
-        let refused = collect(body, &HeaderMap::new(), &Arc::new(BodyBudget::default()), BOUNDS).await;
+        let housekeeping = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                crate::sys::deadline::wake_late();
+            }
+        };
+        let (headers, budget) = (HeaderMap::new(), Arc::new(BodyBudget::default()));
+        let refused = tokio::select! {
+            refused = collect(body, &headers, &budget, BOUNDS) => refused,
+            () = housekeeping => unreachable!("it never ends"),
+        };
         assert_eq!(refused.unwrap_err().reason, Reason::BodyTimeout);
     }
 

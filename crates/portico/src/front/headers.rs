@@ -49,7 +49,7 @@ impl Origin {
 
     pub(super) fn headers(&self, served: &Served) -> HeaderMap {
         let Self { allowed, request_id, client, chain, is_tls } = self;
-        let mut headers = HeaderMap::with_capacity(16);
+        let mut headers = HeaderMap::with_capacity(12);
         for ((name, _), value) in ALLOWED.iter().zip(allowed) {
             if let Some(value) = value {
                 headers.insert(HeaderName::from_static(name), value.clone());

@@ -20,8 +20,8 @@ use crate::config::{LogFormat, LogTarget};
 
 /// A thread's buffer is handed over when it is this large.
 const HAND_OVER_BYTES: usize = 32 * 1024;
-/// So many buffers may wait for the disk.
-const WAITING_BUFFERS: usize = 256;
+/// So many buffers may wait for the disk: 32 MiB at most, a second or two of a very busy site.
+const WAITING_BUFFERS: usize = 1024;
 
 thread_local! {
     static BUFFER: RefCell<Option<ThreadBuffer>> = const { RefCell::new(None) };

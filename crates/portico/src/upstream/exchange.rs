@@ -22,6 +22,8 @@ pub(crate) struct Exchange {
     /// Until the first piece, then between two pieces.
     deadline: Deadline,
     deadline_at: Instant,
+    /// A piece has come since the deadline was set.
+    moved: bool,
     stream_idle: Duration,
 }
 
@@ -49,6 +51,7 @@ impl Exchange {
             endpoint,
             deadline: Deadline::default(),
             deadline_at: first,
+            moved: false,
             stream_idle,
         }
     }
@@ -98,7 +101,7 @@ impl Exchange {
             return match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => {
-                        self.deadline_at = Instant::now() + self.stream_idle;
+                        self.moved = true;
                         Poll::Ready(Some(Ok(data)))
                     }
                     // Trailers and empty pieces say nothing.
@@ -122,6 +125,10 @@ impl Exchange {
     }
 
     fn poll_deadline(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+        // The clock is read once for all pieces that came without a wait.
+        if std::mem::take(&mut self.moved) {
+            self.deadline_at = Instant::now() + self.stream_idle;
+        }
         if self.deadline.is_past(self.deadline_at, cx) {
             Poll::Ready(Some(Err(ExchangeError::TimedOut)))
         } else {

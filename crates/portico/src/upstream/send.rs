@@ -76,7 +76,8 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
                     }
                 }
             };
-            let connect = began.elapsed();
+            // As in Nginx: a connection that was kept costs no time.
+            let connect = if fresh { began.elapsed() } else { Duration::ZERO };
             outbound.connected.set(Some(connect));
             match exchange(connection, &endpoint, &outbound).await {
                 Ok((response, connection)) => {
@@ -113,9 +114,10 @@ fn sent(
 ) -> Sent {
     let (head, incoming) = response.into_parts();
     let Timeouts { upstream_first_byte, stream_idle, .. } = outbound.timeouts;
-    let first = Instant::now() + *upstream_first_byte;
+    let now = Instant::now();
+    let first = now + *upstream_first_byte;
     let exchange = Exchange::new(incoming, connection, endpoint, first, *stream_idle);
-    Sent { head, exchange, connect, header: began.elapsed() }
+    Sent { head, exchange, connect, header: now - began }
 }
 
 struct Attempt {
