@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::config::{Engine, Mode, Problems, render};
 use crate::control::{Control, Live, ReloadOutcome};
 use crate::supervise::Command;
-use crate::types::{Text, Tongue};
+use crate::types::{Text, Tongue, percent_decoded};
 
 pub(super) async fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full<Bytes>> {
     let path = request.uri().path();
@@ -134,7 +134,8 @@ async fn model(control: &Control, name: &str, command: &str) -> (StatusCode, Val
         "restart" => Command::Restart,
         _ => return unknown(),
     };
-    let name = decoded(name);
+    // Model names may hold slashes, which are encoded in one segment.
+    let name = String::from_utf8_lossy(&percent_decoded(name)).into_owned();
     let models = control.models().await;
     let Some(live) = models.iter().find(|live| live.served.names().iter().any(|known| **known == *name))
     else {
@@ -180,24 +181,4 @@ fn both(text: &Text) -> Value {
 
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// A path segment with its percent-encoding undone; model names may hold slashes.
-fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -10,16 +10,20 @@ use ::http::StatusCode;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::config::{Config, EndpointAddress, Engine, Model};
+use crate::config::{Config, Engine, Model};
 use crate::front::{Registry, Served};
 use crate::queue::Line;
 use crate::supervise::{self, AskError, ModelStatus, Probe, Spec, Supervised};
+use crate::sys::http::reach;
 use crate::sys::http::{self, FetchError};
 use crate::types::{ModelState, Text, text};
 use crate::upstream::Endpoint;
 
 /// Between two looks at whether answers still run.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// A model that was not reached gets so long to accept a connection again.
+const RECOVERY_CONNECT: Duration = Duration::from_secs(2);
 
 /// One model, and its process where Portico runs it.
 #[derive(Clone)]
@@ -289,25 +293,13 @@ async fn recover(served: &Arc<Served>, status: &mut watch::Receiver<ModelStatus>
             () = pause => {}
         }
         let answers = match served.endpoints.all().first() {
-            Some(endpoint) => connects(&endpoint.address).await,
+            Some(endpoint) => reach(&supervise::target(&endpoint.address), RECOVERY_CONNECT).await.is_ok(),
             None => false,
         };
         if answers {
             return;
         }
     }
-}
-
-async fn connects(address: &EndpointAddress) -> bool {
-    let connect = async {
-        match address {
-            EndpointAddress::Tcp { host, port } => {
-                tokio::net::TcpStream::connect((host.as_str(), *port)).await.is_ok()
-            }
-            EndpointAddress::Unix(path) => tokio::net::UnixStream::connect(path).await.is_ok(),
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(2), connect).await.unwrap_or(false)
 }
 
 /// Asks each endpoint of an external model, again and again, who it is.

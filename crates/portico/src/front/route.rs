@@ -4,6 +4,7 @@ use http::Method;
 
 use crate::api::Operation;
 use crate::config::Endpoint;
+use crate::types::percent_decoded;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -43,27 +44,6 @@ pub(crate) fn is_api(path: &str) -> bool {
 /// One round of percent-decoding; `None` where the result is not text.
 pub(super) fn decoded(path: &str) -> Option<String> {
     String::from_utf8(percent_decoded(path)).ok()
-}
-
-/// What is not two digits behind a percent sign stays as it is.
-fn percent_decoded(path: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut digits = bytes.clone();
-        match (byte, digits.next().and_then(hex), digits.next().and_then(hex)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes = digits;
-                decoded.push(high * 16 + low);
-            }
-            _ => decoded.push(byte),
-        }
-    }
-    decoded
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Words everybody uses. Data only: nothing here does I/O, reads a clock or knows another room.
 
 mod model;
+mod percent;
 mod rope;
 mod text;
 
 pub(crate) use model::{ModelFacts, ModelState};
+pub(crate) use percent::percent_decoded;
 pub(crate) use rope::Rope;
 pub(crate) use text::{Text, Tongue, text};
