@@ -226,9 +226,6 @@ struct Watch<'a> {
     timer: Pin<Box<tokio::time::Sleep>>,
     phase: Pin<Box<dyn Future<Output = Phase>>>,
     receiver: watch::Receiver<Phase>,
-    /// Both have been polled and will wake this task. Until one of them has something to say, looking at it costs
-    /// one atomic read instead of registering again at every event of a stream.
-    waiting: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -236,17 +233,11 @@ impl<'a> Watch<'a> {
         let first = state.deadline().min(Instant::now() + state.shortest_limit());
         let timer = Box::pin(tokio::time::sleep_until(first));
         let phase = Box::pin(beyond(receiver.clone(), Phase::Serving));
-        Self { state, timer, phase, receiver, waiting: false }
+        Self { state, timer, phase, receiver }
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
-        let phase_changed = self.receiver.has_changed().unwrap_or(false);
-        if self.waiting && !phase_changed && !self.timer.is_elapsed() {
-            return Poll::Pending;
-        }
-        self.waiting = false;
         if let Poll::Ready(phase) = self.phase.as_mut().poll(cx) {
-            self.receiver.mark_unchanged();
             self.phase = Box::pin(beyond(self.receiver.clone(), phase));
             if phase == Phase::Cut {
                 self.state.cut();
@@ -256,10 +247,7 @@ impl<'a> Watch<'a> {
         }
         loop {
             // Moved only when it fires: progress then costs nothing.
-            if self.timer.as_mut().poll(cx).is_pending() {
-                self.waiting = true;
-                return Poll::Pending;
-            }
+            std::task::ready!(self.timer.as_mut().poll(cx));
             match self.state.expired(Instant::now()) {
                 Some(Expired::Idle) if !self.state.is_closing() => return Poll::Ready(self.close()),
                 Some(Expired::Idle | Expired::Headers) => return Poll::Ready(Next::Drop),
