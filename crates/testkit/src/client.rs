@@ -196,7 +196,8 @@ impl Connection {
             }
         };
         let lines: Vec<_> = text.split("\r\n").map(str::to_owned).collect();
-        let status = lines[0].strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        let rest = lines[0].strip_prefix("HTTP/1.1 ").or_else(|| lines[0].strip_prefix("HTTP/1.0 "));
+        let status = rest.and_then(|rest| rest.get(..3)?.parse().ok());
         let status =
             status.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, format!("no HTTP: {text:?}")))?;
         let head = Head { status, lines };

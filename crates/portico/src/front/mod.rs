@@ -44,7 +44,7 @@ use crate::sys::random;
 
 pub(crate) use self::body::{Body, BodyError};
 pub(crate) use self::models::{Registry, Served};
-pub(crate) use self::respond::unparsed;
+pub(crate) use self::respond::unread;
 pub(crate) use self::snapshot::{Door, Snapshot};
 
 /// What the request path must know of the connection that a request came over.

@@ -192,10 +192,9 @@ fn challenge(realm: &str) -> String {
     format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")
 }
 
-/// What a client gets whose bytes could not be read as a request: the whole answer, to be written as it is, and its
-/// record. `began` is its first bytes, perhaps with zeros behind them: the path tells in whose shape to speak.
-pub(crate) fn unparsed(began: &[u8], peer: IpAddr, reason: Reason) -> Vec<u8> {
-    let line = began.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).next().unwrap_or_default();
+/// What a client gets whose bytes never became a request: the whole answer, to be written as it is, and its record.
+/// `line`: its first line, as far as it was there. The path tells in whose shape to speak.
+pub(crate) fn unread(line: &[u8], peer: IpAddr, refusal: &Refusal) -> Vec<u8> {
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let method = words.next().unwrap_or_default();
     let target = words.next().unwrap_or_default();
@@ -204,9 +203,9 @@ pub(crate) fn unparsed(began: &[u8], peer: IpAddr, reason: Reason) -> Vec<u8> {
         .ok()
         .zip(http::Uri::try_from(path).ok().filter(|uri| uri.path().as_bytes() == path));
     let path = String::from_utf8_lossy(path);
-    let (body, content_type) = Refusal::new(reason).body(shape(&path), Tongue::English);
-    let id = Record::malformed(peer, reason, line, body.len() as u64);
-    let (status, id) = (reason.status(), String::from_utf8_lossy(&id));
+    let (body, content_type) = refusal.body(shape(&path), Tongue::English);
+    let id = Record::unread(peer, refusal, line, body.len() as u64);
+    let (status, id) = (refusal.reason.status(), String::from_utf8_lossy(&id));
     let mut answer = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: {content_type}\r\nx-request-id: {id}\r\ncache-control: no-store\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n",

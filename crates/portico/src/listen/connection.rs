@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -21,12 +21,12 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::Phase;
-use super::io::Watched;
+use super::gate::{Bounds, Gate};
+use super::io::Replayed;
 use super::live::{ConnectionGuard, LiveGuard};
 use super::state::{Expired, InFlight, State};
+use crate::config::Limits;
 use crate::front::{self, Body, BodyError, Connection as _, Door};
-use crate::observe::Record;
-use crate::reason::Reason;
 use crate::sys::clock::Instant;
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -38,6 +38,8 @@ const LINGER_PAUSE: Duration = Duration::from_secs(2);
 const LINGER_CUT: Duration = Duration::from_millis(200);
 /// hyper parses so many fields without allocating, as long as it is not given a number.
 const HEADERS_ON_THE_STACK: usize = 100;
+/// hyper holds heads of up to so many bytes, unless it is told otherwise.
+const HYPERS_HEAD_BYTES: usize = 400_000;
 /// HTTP/2: so much of a request body may be under way on one stream, and on all streams of a connection.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -55,81 +57,94 @@ pub(super) struct Shared {
 pub(super) async fn serve(mut stream: TcpStream, peer: IpAddr, shared: Shared) {
     let _ = stream.set_nodelay(true);
     let snapshot = shared.door.snapshot.load_full();
-    let state = State::new(peer, &snapshot.config.timeouts);
+    let (timeouts, limits) = (&snapshot.config.timeouts, &snapshot.config.limits);
+    let state = State::new(peer, timeouts);
     let prefix = tokio::select! {
         biased;
-        prefix = read_prefix(&mut stream, &snapshot.config.timeouts.request_headers) => prefix,
+        prefix = read_prefix(&mut stream, timeouts.request_headers) => prefix,
         // Nothing was asked yet, so nothing is lost.
-        _ = beyond(shared.phase.clone(), Phase::Serving) => None,
+        _ = beyond(shared.phase.clone(), Phase::Serving) => return,
     };
-    let Some(prefix) = prefix else { return };
-    state.on_read();
-    drop(snapshot);
+    if prefix.is_empty() {
+        return;
+    }
     if prefix.starts_with(PREFACE) {
-        state.is_http2();
-        http2(Watched::new(stream, prefix, state.clone()), &state, shared).await;
+        drop(snapshot);
+        state.becomes_http2();
+        http2(Replayed::new(stream, prefix, state.clone()), &state, shared).await;
     } else {
-        http1(Watched::new(stream, prefix, state.clone()), &state, shared).await;
+        let (gate, limits) = (Gate::new(stream, prefix, state.clone(), Bounds::new(limits)), limits.clone());
+        drop(snapshot);
+        http1(gate, limits, &state, shared).await;
     }
 }
 
-/// Enough bytes to tell the two protocols apart; `None` when none come.
-async fn read_prefix(stream: &mut TcpStream, deadline: &Duration) -> Option<Bytes> {
+/// Enough bytes to tell the two protocols apart, or as many as came.
+async fn read_prefix(stream: &mut TcpStream, deadline: Duration) -> BytesMut {
     let mut prefix = BytesMut::with_capacity(4096);
     let read = async {
-        loop {
-            let read = stream.read_buf(&mut prefix).await.ok()?;
-            let undecided = prefix.len() < PREFACE.len() && PREFACE.starts_with(&prefix);
-            if read == 0 || !undecided {
-                return Some(());
+        while let Ok(1..) = stream.read_buf(&mut prefix).await {
+            if prefix.len() >= PREFACE.len() || !PREFACE.starts_with(&prefix) {
+                break;
             }
         }
     };
-    tokio::time::timeout(*deadline, read).await.ok()??;
-    (!prefix.is_empty()).then(|| prefix.freeze())
+    // A deadline that has passed is noticed again by whoever goes on with what came.
+    let _ = tokio::time::timeout(deadline, read).await;
+    prefix
 }
 
-async fn http1(io: Watched, state: &Rc<State>, shared: Shared) {
-    let header_count = shared.door.snapshot.load().config.limits.header_count as usize;
+async fn http1(gate: Gate<TcpStream>, limits: Limits, state: &Rc<State>, shared: Shared) {
     let mut builder = http1::Builder::new();
     // Deadlines between requests are ours (`State`): hyper's own one runs through idle time as well.
     builder.timer(TokioTimer::new()).header_read_timeout(None);
-    if header_count > HEADERS_ON_THE_STACK {
-        builder.max_headers(header_count);
+    if limits.header_count as usize > HEADERS_ON_THE_STACK {
+        builder.max_headers(limits.header_count as usize);
     }
-    let mut connection = builder.serve_connection(TokioIo::new(io), service_fn(service(state, &shared.door)));
+    let longest_head_bytes = limits.header_bytes as usize + limits.target_bytes as usize + 1024;
+    if longest_head_bytes > HYPERS_HEAD_BYTES {
+        builder.max_buf_size(longest_head_bytes);
+    }
+    let mut connection =
+        builder.serve_connection(TokioIo::new(gate), service_fn(service(state, &shared.door)));
     let mut watch = pin!(Watch::new(state, shared.phase.clone()));
-    let result = std::future::poll_fn(|cx| {
+    let end = std::future::poll_fn(|cx| {
         loop {
-            if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
-                return Poll::Ready(Some(result));
+            if connection.poll_without_shutdown(cx).is_ready() {
+                return Poll::Ready(End::Served);
             }
             match std::task::ready!(watch.as_mut().poll_next(cx)) {
                 Next::Close => Pin::new(&mut connection).graceful_shutdown(),
                 Next::Cut => {}
-                Next::Drop => return Poll::Ready(None),
+                Next::Drop(expired) => return Poll::Ready(End::Expired(expired)),
             }
         }
     })
     .await;
-    match result {
-        Some(result) => {
-            let (mut stream, unparsed) = connection.into_parts().io.into_inner().into_parts();
-            if let Some((began, status)) = unparsed {
-                refuse_unparsed(&mut stream, &began, state.peer(), status).await;
-            } else if result.is_err_and(|error| error.is_parse()) {
-                Record::malformed(state.peer(), Reason::MalformedRequest, None, 0);
-            }
-            linger(stream, shared.phase.clone()).await;
-        }
-        None if state.is_mid_head() => {
-            Record::malformed(state.peer(), Reason::HeadersTimeout, None, 0);
-        }
-        None => {}
+    let mut gate = connection.into_parts().io.into_inner();
+    match end {
+        End::Served => {}
+        End::Expired(Expired::Headers) => gate.is_late(),
+        End::Expired(Expired::Idle | Expired::Stalled) => return,
     }
+    let (mut stream, refused) = gate.into_parts();
+    if let Some(refused) = refused {
+        let answer = front::unread(&refused.line, state.peer(), &refused.fault.refusal());
+        // Who sent this may be gone or not reading; there is nothing more to do for it.
+        let _ = tokio::time::timeout(LINGER_PAUSE, stream.write_all(&answer)).await;
+    } else if matches!(end, End::Expired(_)) {
+        return;
+    }
+    linger(stream, shared.phase.clone()).await;
 }
 
-async fn http2(io: Watched, state: &Rc<State>, shared: Shared) {
+/// How an HTTP/1 connection came to its end.
+enum End {
+    Served,
+    Expired(Expired),
+}
+
+async fn http2(io: Replayed<TcpStream>, state: &Rc<State>, shared: Shared) {
     let max_header_list = shared.door.snapshot.load().config.limits.header_bytes.saturating_mul(2);
     let mut connection = pin!(
         http2::Builder::new(LocalExecutor)
@@ -149,7 +164,7 @@ async fn http2(io: Watched, state: &Rc<State>, shared: Shared) {
             match std::task::ready!(watch.as_mut().poll_next(cx)) {
                 Next::Close => connection.as_mut().graceful_shutdown(),
                 Next::Cut => {}
-                Next::Drop => return Poll::Ready(()),
+                Next::Drop(_) => return Poll::Ready(()),
             }
         }
     })
@@ -217,7 +232,7 @@ enum Next {
     /// Live answers have been told to end; poll once more.
     Cut,
     /// Nothing more can be expected of the client.
-    Drop,
+    Drop(Expired),
 }
 
 /// The deadlines and the phase, as one thing to poll.
@@ -250,11 +265,12 @@ impl<'a> Watch<'a> {
             std::task::ready!(self.timer.as_mut().poll(cx));
             match self.state.expired(Instant::now()) {
                 Some(Expired::Idle) if !self.state.is_closing() => return Poll::Ready(self.close()),
-                Some(Expired::Idle | Expired::Headers) => return Poll::Ready(Next::Drop),
-                // One answer that is not taken ends the connection: it holds a place at the model.
-                Some(Expired::Stalled) => {
-                    self.state.stalled();
-                    return Poll::Ready(Next::Drop);
+                Some(expired) => {
+                    // One answer that is not taken ends the connection: it holds a place at the model.
+                    if expired == Expired::Stalled {
+                        self.state.stalled();
+                    }
+                    return Poll::Ready(Next::Drop(expired));
                 }
                 None => self.set_timer(),
             }
@@ -279,18 +295,6 @@ async fn beyond(mut receiver: watch::Receiver<Phase>, known: Phase) -> Phase {
         Ok(phase) => *phase,
         Err(_) => std::future::pending().await,
     }
-}
-
-/// Bytes that never became a request get an answer and leave a record all the same.
-async fn refuse_unparsed(stream: &mut TcpStream, began: &[u8], peer: IpAddr, status: StatusCode) {
-    let reason = match status {
-        StatusCode::URI_TOO_LONG => Reason::TargetTooLong,
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Reason::HeadersTooLarge,
-        _ => Reason::MalformedRequest,
-    };
-    let answer = front::unparsed(began, peer, reason);
-    // Who sent this may be gone or not reading; there is nothing more to do for it.
-    let _ = tokio::time::timeout(LINGER_PAUSE, stream.write_all(&answer)).await;
 }
 
 /// Closes our side, then takes in what is still coming, so that the last answer can be read.

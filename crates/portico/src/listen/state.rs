@@ -27,14 +27,15 @@ const CLOSING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct State {
     peer: IpAddr,
-    /// HTTP/2 frames arrive without a request; only HTTP/1 bytes between requests are the start of a head.
-    reads_are_heads: Cell<bool>,
+    /// HTTP/2 runs each answer in a task of its own, and holds back what a client does not take without the socket
+    /// knowing.
+    is_http2: Cell<bool>,
     in_flight: RefCell<Vec<Rc<Answering>>>,
     head_since: Cell<Option<Instant>>,
     idle_since: Cell<Option<Instant>>,
     blocked_since: Cell<Option<Instant>>,
     wrote: Cell<Instant>,
-    received_any: Cell<bool>,
+    begun: Cell<u64>,
     closing: Cell<bool>,
     stalled: Cell<bool>,
     cut: Cell<bool>,
@@ -67,13 +68,13 @@ impl State {
         let Timeouts { request_headers, keep_alive, write_stall, .. } = timeouts;
         Rc::new(Self {
             peer,
-            reads_are_heads: Cell::new(true),
+            is_http2: Cell::new(false),
             in_flight: RefCell::default(),
             head_since: Cell::new(Some(Instant::now())),
             idle_since: Cell::new(None),
             blocked_since: Cell::new(None),
             wrote: Cell::new(Instant::now()),
-            received_any: Cell::new(false),
+            begun: Cell::new(0),
             closing: Cell::new(false),
             stalled: Cell::new(false),
             cut: Cell::new(false),
@@ -85,8 +86,8 @@ impl State {
         })
     }
 
-    pub(super) fn is_http2(&self) {
-        self.reads_are_heads.set(false);
+    pub(super) fn becomes_http2(&self) {
+        self.is_http2.set(true);
         self.head_since.set(None);
         self.idle_since.set(Some(Instant::now()));
     }
@@ -96,18 +97,21 @@ impl State {
         self.in_flight.borrow_mut().push(answering.clone());
         self.head_since.set(None);
         self.idle_since.set(None);
+        self.begun.set(self.begun.get() + 1);
         InFlight { state: self.clone(), answering }
     }
 
-    /// True where what was read begins a request's head.
-    pub(super) fn on_read(&self) -> bool {
-        self.received_any.set(true);
-        let begins = self.reads_are_heads.get() && self.is_idle() && self.head_since.get().is_none();
-        if begins {
+    /// Requests that were handed to the request path so far.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.get()
+    }
+
+    /// Some of a request's head is there, but not all of it.
+    pub(super) fn head_began(&self) {
+        if self.head_since.get().is_none() {
             self.head_since.set(Some(Instant::now()));
             self.idle_since.set(None);
         }
-        begins
     }
 
     pub(super) fn on_write(&self, blocked: bool) {
@@ -152,11 +156,6 @@ impl State {
         self.in_flight.borrow().is_empty()
     }
 
-    /// A request had begun to arrive and never became one.
-    pub(super) fn is_mid_head(&self) -> bool {
-        self.received_any.get() && self.head_since.get().is_some()
-    }
-
     /// When something will have taken too long, as things stand.
     pub(super) fn deadline(&self) -> Instant {
         let far = Duration::from_secs(24 * 3600);
@@ -198,7 +197,7 @@ impl State {
 impl InFlight {
     /// Remembers whom to wake when live answers are cut. Over HTTP/1 that is the connection itself.
     pub(super) fn waits(&self, waker: &Waker) {
-        if self.state.reads_are_heads.get() {
+        if !self.state.is_http2.get() {
             return;
         }
         let mut slot = self.answering.waker.borrow_mut();
@@ -214,7 +213,7 @@ impl InFlight {
 
     /// A piece, or the head, was handed over.
     pub(super) fn handed_over(&self) {
-        if !self.state.reads_are_heads.get() {
+        if self.state.is_http2.get() {
             self.answering.untaken_since.set(Some(Instant::now()));
         }
     }
@@ -296,14 +295,14 @@ mod tests {
         drop(request);
         assert_eq!(state.expired(after(74)), None);
         assert_eq!(state.expired(after(75)), Some(Expired::Idle));
-        state.on_read();
+        state.head_began();
         assert_eq!(state.expired(after(30)), Some(Expired::Headers), "the next head has begun");
     }
 
     #[tokio::test(start_paused = true)]
     async fn over_http_2_each_answer_has_to_be_taken() {
         let state = State::new("192.0.2.1".parse().unwrap(), &timeouts());
-        state.is_http2();
+        state.becomes_http2();
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         let (first, second) = (state.begin(), state.begin());
         first.handed_over();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use crate::reason::Reason;
+use crate::reason::{Reason, Refusal};
 use crate::sys::clock::{self, Instant};
 
 /// Everything that the log formats need to know about one request.
@@ -111,9 +111,9 @@ impl Record {
 
     /// A record for bytes that never became a request; gives its id. `line`: the method and the path, as far as they
     /// could be told. `bytes_out`: of the answer's body.
-    pub(crate) fn malformed(
+    pub(crate) fn unread(
         remote: IpAddr,
-        reason: Reason,
+        refusal: &Refusal,
         line: Option<(http::Method, http::Uri)>,
         bytes_out: u64,
     ) -> [u8; 32] {
@@ -125,8 +125,9 @@ impl Record {
             None => (http::Method::default(), None),
         };
         record.bytes_out = bytes_out;
-        record.set_status(reason.status().as_u16());
-        record.end(reason);
+        record.private = Some(refusal.private.as_ref().into());
+        record.set_status(refusal.reason.status().as_u16());
+        record.end(refusal.reason);
         id
     }
 

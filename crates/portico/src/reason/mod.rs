@@ -107,6 +107,8 @@ reasons! {
         "The request body is larger than allowed." "请求体超过允许的大小。";
     TargetTooLong 414 InvalidRequest "target_too_long"
         "The request's path and query are longer than allowed." "请求的路径和查询超过允许的长度。";
+    ExpectationFailed 417 InvalidRequest "expectation_failed"
+        "The request expects something other than 100-continue, which is all that is offered." "请求的 Expect 不是 100-continue,此处只支持该值。";
     HeadersTooLarge 431 InvalidRequest "headers_too_large"
         "The request's headers are larger or more than allowed." "请求头过大或过多。";
 
@@ -180,7 +182,7 @@ mod tests {
                 500 => &[ErrorKind::Internal],
                 502 => &[ErrorKind::Upstream],
                 503 => &[ErrorKind::Overloaded],
-                400 | 405 | 413 | 414 | 415 | 416 | 421 | 431 => &[ErrorKind::InvalidRequest],
+                400 | 405 | 413 | 414 | 415 | 416 | 417 | 421 | 431 => &[ErrorKind::InvalidRequest],
                 other => panic!("{other} has no rule"),
             };
             assert!(wanted.contains(&reason.kind()), "{reason:?}");

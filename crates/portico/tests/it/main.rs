@@ -13,6 +13,8 @@ mod breaking;
 mod cli;
 mod command;
 mod command_line;
+mod corpus;
+mod corpus_file;
 mod drain;
 mod endpoints;
 mod engine;

@@ -32,6 +32,7 @@ async fn what_is_no_request_is_refused_in_the_api_s_words_and_closed() {
         post("Content-Length: +5\r\n", &call),
         post(&format!("Content-Length: {length}\r\nContent-Length: 5\r\n"), &call),
         post(&format!("Content-Length: {length}, 5\r\n"), &call),
+        post(&format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"), &chunked),
         post("Transfer-Encoding: chunked, identity\r\n", &chunked),
         post("Transfer-Encoding: gzip\r\n", &chunked),
         post("Transfer-Encoding: xchunked\r\n", &chunked),
@@ -83,25 +84,6 @@ async fn a_good_request_before_a_bad_one_is_answered() {
     );
     assert!(connection.is_closed_within(SOON).await);
     assert_eq!(records(&portico, 2).await.len(), 2);
-}
-
-/// Two ways to say how long a body is: read by the chunks, as RFC 9112 wants it, and nothing may come behind it.
-#[tokio::test]
-async fn a_body_with_two_kinds_of_length_ends_its_connection() {
-    let scripted = Scripted::start().await;
-    let portico = Setup::before(&scripted).start().await;
-    let call = chat("hi").to_string();
-    let chunked = format!("{:x}\r\n{call}\r\n0\r\n\r\n", call.len());
-    let mut connection = portico.connect().await;
-    let text = post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", &chunked);
-    connection.send(text + "GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
-    let answer = connection.answer().await.expect("an answer");
-    assert!(matches!(answer.head.status, 200 | 400), "{}", answer.text());
-    assert_eq!(answer.head.header("connection"), Some("close"));
-    assert!(connection.is_closed_within(SOON).await, "what came behind is not answered");
-    for received in scripted.requests().await {
-        assert_eq!(received.headers("transfer-encoding").len() + received.headers("content-length").len(), 1);
-    }
 }
 
 /// A stream is not held back by what its client has sent behind its call.
