@@ -5,7 +5,7 @@
 mod accept;
 mod bind;
 mod connection;
-mod gate;
+mod http1;
 mod io;
 mod live;
 mod state;

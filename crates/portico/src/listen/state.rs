@@ -35,7 +35,6 @@ pub(super) struct State {
     idle_since: Cell<Option<Instant>>,
     blocked_since: Cell<Option<Instant>>,
     wrote: Cell<Instant>,
-    begun: Cell<u64>,
     closing: Cell<bool>,
     stalled: Cell<bool>,
     cut: Cell<bool>,
@@ -74,7 +73,6 @@ impl State {
             idle_since: Cell::new(None),
             blocked_since: Cell::new(None),
             wrote: Cell::new(Instant::now()),
-            begun: Cell::new(0),
             closing: Cell::new(false),
             stalled: Cell::new(false),
             cut: Cell::new(false),
@@ -97,13 +95,7 @@ impl State {
         self.in_flight.borrow_mut().push(answering.clone());
         self.head_since.set(None);
         self.idle_since.set(None);
-        self.begun.set(self.begun.get() + 1);
         InFlight { state: self.clone(), answering }
-    }
-
-    /// Requests that were handed to the request path so far.
-    pub(super) fn begun(&self) -> u64 {
-        self.begun.get()
     }
 
     /// Some of a request's head is there, but not all of it.
@@ -150,10 +142,6 @@ impl State {
 
     pub(super) fn stalled(&self) {
         self.stalled.set(true);
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.borrow().is_empty()
     }
 
     /// When something will have taken too long, as things stand.
