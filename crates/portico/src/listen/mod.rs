@@ -5,6 +5,7 @@
 mod accept;
 mod bind;
 mod connection;
+mod frames;
 mod gate;
 mod io;
 mod live;

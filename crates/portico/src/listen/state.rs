@@ -116,11 +116,19 @@ impl State {
 
     pub(super) fn on_write(&self, blocked: bool) {
         if !blocked {
-            self.wrote.set(Instant::now());
+            // Over HTTP/2 much is written that is no answer.
+            if !self.is_http2.get() {
+                self.on_answer_written();
+            }
             self.blocked_since.set(None);
         } else if self.blocked_since.get().is_none() {
             self.blocked_since.set(Some(Instant::now()));
         }
+    }
+
+    /// Some of an answer has reached the socket.
+    pub(super) fn on_answer_written(&self) {
+        self.wrote.set(Instant::now());
     }
 
     pub(super) fn on_flush(&self) {
@@ -142,6 +150,9 @@ impl State {
     /// Nothing new is wanted of the client: what is idle from now on is not so for long.
     pub(super) fn close(&self) {
         self.closing.set(true);
+        if self.idle_since.get().is_some() {
+            self.idle_since.set(Some(Instant::now()));
+        }
     }
 
     pub(super) fn is_closing(&self) -> bool {
