@@ -93,8 +93,9 @@ where
     let mut whole = BytesMut::new();
     let mut only: Option<Bytes> = None;
     let mut received = 0_u64;
+    let mut pace = Pace::default();
     loop {
-        let frame = match next_frame(&mut body, bounds.idle).await {
+        let frame = match next_frame(&mut body, bounds.idle, &mut pace, received).await {
             Some(Ok(frame)) => frame,
             None => break,
             Some(Err(refusal)) => return Err(refusal),
@@ -123,8 +124,31 @@ where
     Ok((only.unwrap_or_else(|| whole.freeze()), guard))
 }
 
+/// A byte now and then would keep a connection, and what waits for it, for days: after a while a body has to keep
+/// pace. The slowest telephone line is faster.
+#[derive(Debug, Default)]
+struct Pace {
+    began: Option<Instant>,
+}
+
+impl Pace {
+    const GRACE: Duration = Duration::from_secs(10);
+    const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
+
+    /// By when more than `received_bytes` have to be there. The clock begins at the first wait.
+    fn due(&mut self, received_bytes: u64, now: Instant) -> Instant {
+        let earned = Duration::from_secs(received_bytes / Self::SLOWEST_BYTES_PER_SECOND);
+        *self.began.get_or_insert(now) + Self::GRACE + earned
+    }
+}
+
 /// The next frame, or why there is none. Most are there already, so a deadline begins only where one is waited for.
-async fn next_frame<B>(body: &mut B, idle: Duration) -> Option<Result<Frame<Bytes>, Refusal>>
+async fn next_frame<B>(
+    body: &mut B,
+    idle: Duration,
+    pace: &mut Pace,
+    received_bytes: u64,
+) -> Option<Result<Frame<Bytes>, Refusal>>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -138,7 +162,10 @@ where
             })
         })),
         Poll::Pending => {
-            let until = *until.get_or_insert_with(|| Instant::now() + idle);
+            let until = *until.get_or_insert_with(|| {
+                let now = Instant::now();
+                (now + idle).min(pace.due(received_bytes, now))
+            });
             if deadline.is_past(until, cx) {
                 Poll::Ready(Some(Err(Reason::BodyTimeout.into())))
             } else {
@@ -219,6 +246,37 @@ mod tests {
             () = housekeeping => unreachable!("it never ends"),
         };
         assert_eq!(refused.unwrap_err().reason, Reason::BodyTimeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f42_a_body_that_drips_ends_too() {
+        let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
+        let began = Instant::now();
+        let drip = async {
+            while sender.send_data(Bytes::from_static(b"x")).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                crate::sys::deadline::wake_late();
+            }
+            std::future::pending::<()>().await;
+        };
+        let (headers, budget) = (HeaderMap::new(), Arc::new(BodyBudget::default()));
+        let bounds = Bounds { body_bytes: 1 << 20, total_bytes: 1 << 20, ..BOUNDS };
+        let refused = tokio::select! {
+            refused = collect(body, &headers, &budget, bounds) => refused,
+            () = drip => unreachable!("it never ends"),
+        };
+        assert_eq!(refused.unwrap_err().reason, Reason::BodyTimeout);
+        let took = began.elapsed();
+        assert!(took >= Pace::GRACE && took < Pace::GRACE * 2, "{took:?}");
+    }
+
+    #[test]
+    fn a_body_earns_time_by_what_has_come() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        assert_eq!(pace.due(0, now), now + Duration::from_secs(10));
+        let later = now + Duration::from_secs(8);
+        assert_eq!(pace.due(20 * 1024, later), now + Duration::from_secs(30), "from the first wait");
     }
 
     #[test]
