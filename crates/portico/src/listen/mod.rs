@@ -13,6 +13,8 @@ mod state;
 
 pub(crate) use accept::accept;
 pub(crate) use bind::bind;
+#[cfg(feature = "fuzzing")]
+pub(crate) use gate::{Bounds, Course, Step};
 pub(crate) use live::{Connections, LiveThread};
 
 /// What all data threads are told when the process is to end. Only ever goes forward.

@@ -19,7 +19,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use self::course::{Course, Step};
-pub(crate) use self::fault::Fault;
+use self::fault::Fault;
 pub(crate) use self::head::Bounds;
 use super::io::Watched;
 use super::state::State;
