@@ -9,6 +9,9 @@ pub mod cli;
 mod config;
 mod control;
 mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
 mod observe;
 mod queue;

@@ -12,6 +12,7 @@
 )]
 
 pub mod client;
+pub mod frames;
 pub mod image;
 pub mod models;
 pub mod net;

@@ -96,9 +96,10 @@ pub(crate) async fn collect(
 ) -> Result<(Bytes, BudgetGuard), Refusal> {
     let mut guard = BudgetGuard::new(budget.clone());
     let mut whole = BytesMut::new();
+    let mut pace = Pace::default();
     loop {
         let before = whole.len();
-        if !next_piece(body, &mut whole, bounds.idle).await? {
+        if !next_piece(body, &mut whole, bounds.idle, &mut pace).await? {
             return Ok((whole.freeze(), guard));
         }
         if whole.len() as u64 > bounds.body_bytes {
@@ -113,11 +114,30 @@ pub(crate) async fn collect(
     }
 }
 
+/// A byte now and then would keep a connection, and what waits for it, for days: after a while a body has to keep
+/// pace. The slowest telephone line is faster.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    began: Option<Instant>,
+}
+
+impl Pace {
+    const GRACE: Duration = Duration::from_secs(10);
+    const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
+
+    /// By when more than `received_bytes` have to be there. The clock begins at the first wait.
+    fn due(&mut self, received_bytes: u64, now: Instant) -> Instant {
+        let earned = Duration::from_secs(received_bytes / Self::SLOWEST_BYTES_PER_SECOND);
+        *self.began.get_or_insert(now) + Self::GRACE + earned
+    }
+}
+
 /// Reads on; false at the end. Most of a body is there already, so a deadline begins only where one is waited for.
 pub(crate) async fn next_piece(
     body: &mut dyn Incoming,
     into: &mut BytesMut,
     idle: Duration,
+    pace: &mut Pace,
 ) -> Result<bool, Refusal> {
     let mut deadline = Deadline::default();
     let mut until = None;
@@ -127,7 +147,10 @@ pub(crate) async fn next_piece(
             Refusal::new(Reason::MalformedRequest).because(format!("reading the body: {why}"))
         )),
         Poll::Pending => {
-            let until = *until.get_or_insert_with(|| Instant::now() + idle);
+            let until = *until.get_or_insert_with(|| {
+                let now = Instant::now();
+                (now + idle).min(pace.due(into.len() as u64, now))
+            });
             if deadline.is_past(until, cx) {
                 Poll::Ready(Err(Reason::BodyTimeout.into()))
             } else {
@@ -221,6 +244,58 @@ mod tests {
             () = housekeeping => unreachable!("it never ends"),
         };
         assert_eq!(refused.unwrap_err().reason, Reason::BodyTimeout);
+    }
+
+    /// A byte every 200 ms, for ever.
+    struct Drip {
+        next: std::pin::Pin<Box<tokio::time::Sleep>>,
+    }
+
+    impl Incoming for Drip {
+        fn poll_fill(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, String>> {
+            std::task::ready!(std::future::Future::poll(self.next.as_mut(), cx));
+            self.next.as_mut().reset(Instant::now() + Duration::from_millis(200));
+            into.extend_from_slice(b"x");
+            Poll::Ready(Ok(true))
+        }
+
+        fn is_ended(&self) -> bool {
+            false
+        }
+
+        fn announced_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f42_a_body_that_drips_ends_too() {
+        let began = Instant::now();
+        let housekeeping = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                crate::sys::deadline::wake_late();
+            }
+        };
+        let budget = Arc::new(BodyBudget::default());
+        let bounds = Bounds { body_bytes: 1 << 20, total_bytes: 1 << 20, ..BOUNDS };
+        let mut drip = Drip { next: Box::pin(tokio::time::sleep(Duration::from_millis(100))) };
+        let refused = tokio::select! {
+            refused = collect(&mut drip, &budget, bounds) => refused,
+            () = housekeeping => unreachable!("it never ends"),
+        };
+        assert_eq!(refused.unwrap_err().reason, Reason::BodyTimeout);
+        let took = began.elapsed();
+        assert!(took >= Pace::GRACE && took < Pace::GRACE * 2, "{took:?}");
+    }
+
+    #[test]
+    fn a_body_earns_time_by_what_has_come() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        assert_eq!(pace.due(0, now), now + Duration::from_secs(10));
+        let later = now + Duration::from_secs(8);
+        assert_eq!(pace.due(20 * 1024, later), now + Duration::from_secs(30), "from the first wait");
     }
 
     #[test]

@@ -47,6 +47,15 @@ pub(crate) use self::models::{Registry, Served};
 pub(crate) use self::respond::unread;
 pub(crate) use self::snapshot::{Door, Snapshot};
 
+/// Path and host of a request, for `fuzzing`.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn target<'a>(
+    parts: &'a http::request::Parts,
+    limits: &crate::config::Limits,
+) -> Option<(&'a str, Option<&'a str>)> {
+    normalize::check(parts, limits).ok().map(|target| (target.path, target.host))
+}
+
 /// What the request path must know of the connection that a request came over.
 pub(crate) trait Connection {
     fn peer(&self) -> IpAddr;

@@ -1,7 +1,7 @@
 //! The first look at a request: is its target one that is served at all, is its head within the limits, and whom
 //! does it say it is for. Pure.
 
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Version};
 
@@ -25,6 +25,9 @@ pub(crate) fn check<'a>(parts: &'a Parts, limits: &Limits) -> Result<Target<'a>,
     if parts.version < Version::HTTP_2 && (parts.uri.scheme().is_some() || parts.uri.authority().is_some()) {
         return Err(malformed("the target is not in origin form"));
     }
+    if parts.version >= Version::HTTP_2 {
+        check_http2(parts)?;
+    }
     if matches!(parts.method.as_str(), "CONNECT" | "TRACE") {
         return Err(Reason::MethodNotAllowed.into());
     }
@@ -44,6 +47,36 @@ fn check_size(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
         );
     }
     Ok(())
+}
+
+/// What the gate in front of HTTP/1 refuses and h2 lets pass (RFC 9113 sections 8.2 and 8.3). A request with such a
+/// field would be two different ones in HTTP/1.
+fn check_http2(parts: &Parts) -> Result<(), Refusal> {
+    if parts.uri.scheme().is_some_and(|scheme| !matches!(scheme.as_str(), "http" | "https")) {
+        return Err(malformed("the scheme is neither http nor https"));
+    }
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    for (name, value) in &parts.headers {
+        let bytes = value.as_bytes();
+        if is_blank(bytes.first()) || is_blank(bytes.last()) {
+            return Err(malformed("a field's value begins or ends with white space"));
+        }
+        if bytes.iter().any(|byte| *byte < b' ' && *byte != b'\t') {
+            return Err(malformed("a control character in a field"));
+        }
+        if matches!(name.as_str(), "content_length" | "transfer_encoding") {
+            return Err(malformed("a field of the framing spelt with an underscore"));
+        }
+    }
+    if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(malformed("several Content-Length fields"));
+    }
+    match parts.headers.get(EXPECT) {
+        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(Reason::ExpectationFailed.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Exactly one host, and one that two readers would read alike: `uri-host [":" port]`.
@@ -172,5 +205,26 @@ mod tests {
         assert_eq!(status(h2("http://a:80/x")), Ok(Some("a".to_owned())));
         assert_eq!(status(h2("http://a/x").header("host", "A")), Ok(Some("a".to_owned())));
         assert_eq!(status(h2("http://a/x").header("host", "b")), Err(400));
+        assert_eq!(status(h2("http://u@a/x")), Err(400));
+    }
+
+    #[test]
+    fn http_2_has_no_fields_that_http_1_would_not_have() {
+        let with = |name: &str, value: &str| {
+            status(Request::get("http://a/x").version(Version::HTTP_2).header(name, value))
+        };
+        for (name, value, wanted) in [
+            ("x", "a b", Ok(Some("a".to_owned()))),
+            ("x_forwarded_for", "1.2.3.4", Ok(Some("a".to_owned()))),
+            ("expect", "100-continue", Ok(Some("a".to_owned()))),
+            ("x", " a", Err(400)),
+            ("x", "a\t", Err(400)),
+            ("content_length", "5", Err(400)),
+            ("expect", "200-ok", Err(417)),
+        ] {
+            assert_eq!(with(name, value), wanted, "{name}: {value:?}");
+        }
+        let scheme = Request::get("ftp://a/x").version(Version::HTTP_2);
+        assert_eq!(status(scheme), Err(400));
     }
 }

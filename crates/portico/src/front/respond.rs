@@ -19,7 +19,7 @@ use super::models::Served;
 use super::route;
 use super::snapshot::{Door, Snapshot};
 use super::{Answer, Connection};
-use crate::api::body::{Incoming, next_piece};
+use crate::api::body::{Incoming, Pace, next_piece};
 use crate::config::Modality;
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal, Shape};
@@ -130,7 +130,7 @@ pub(super) async fn drain(parts: &Parts, incoming: &mut dyn Incoming) -> bool {
     let read = async {
         let mut scratch = BytesMut::new();
         while scratch.len() <= DRAIN_BYTES {
-            match next_piece(incoming, &mut scratch, DRAIN_TIME).await {
+            match next_piece(incoming, &mut scratch, DRAIN_TIME, &mut Pace::default()).await {
                 Ok(true) => {}
                 Ok(false) => return true,
                 Err(_) => return false,

@@ -21,15 +21,16 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::Phase;
+use super::frames::{Frames, PREFACE, Tally};
 use super::http1;
-use super::io::Replayed;
 use super::live::{ConnectionGuard, LiveGuard};
 use super::state::{Expired, InFlight, State};
 use crate::api::body;
-use crate::front::{self, Body, BodyError, Door};
+use crate::config::Limits;
+use crate::front::{self, Body, BodyError, Connection as _, Door};
+use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long a client that is being refused may go on sending before the connection is closed on it, and how long it
 /// may pause: it could not read the refusal if its own sending met a closed socket first.
 const LINGER_TIME: Duration = Duration::from_secs(30);
@@ -40,6 +41,10 @@ const LINGER_CUT: Duration = Duration::from_millis(200);
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 const MAX_STREAMS: u32 = 100;
+/// HTTP/2: streams that are reset before they are begun, at once; and in all, streams that we have to reset because of
+/// what the client did (MadeYouReset, CVE-2025-8671).
+const RESETS_BEFORE_BEGUN: usize = 20;
+const CLIENT_ERRORS: usize = 64;
 
 /// What a connection holds of the process; given back at its end.
 pub(super) struct Shared {
@@ -64,14 +69,13 @@ pub(super) async fn serve(mut stream: TcpStream, peer: IpAddr, shared: Shared) {
     if prefix.is_empty() {
         return;
     }
+    let limits = limits.clone();
+    drop(snapshot);
     if prefix.starts_with(PREFACE) {
-        drop(snapshot);
         state.becomes_http2();
-        http2(Replayed::new(stream, prefix, state.clone()), &state, shared).await;
+        http2(stream, prefix, limits, &state, shared).await;
     } else {
-        let bounds = http1::Bounds::new(limits);
-        drop(snapshot);
-        http1::serve(stream, prefix, bounds, &state, shared).await;
+        http1::serve(stream, prefix, http1::Bounds::new(&limits), &state, shared).await;
     }
 }
 
@@ -90,15 +94,20 @@ async fn read_prefix(stream: &mut TcpStream, deadline: Duration) -> BytesMut {
     prefix
 }
 
-async fn http2(io: Replayed<TcpStream>, state: &Rc<State>, shared: Shared) {
-    let max_header_list = shared.door.snapshot.load().config.limits.header_bytes.saturating_mul(2);
+async fn http2(stream: TcpStream, prefix: BytesMut, limits: Limits, state: &Rc<State>, shared: Shared) {
+    // Twice what a head may have: what is only somewhat too large gets an answer.
+    let largest_list_bytes = limits.header_bytes.saturating_mul(2);
+    let tally = Tally::new(largest_list_bytes as usize + limits.target_bytes as usize + 1024);
+    let io = Frames::new(stream, prefix, state.clone(), tally.clone());
     let mut connection = pin!(
         http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(max_header_list)
+            .max_header_list_size(largest_list_bytes)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_pending_accept_reset_streams(RESETS_BEFORE_BEGUN)
+            .max_local_error_reset_streams(CLIENT_ERRORS)
             .serve_connection(TokioIo::new(io), service_fn(service(state, &shared.door)))
     );
     let mut watch = pin!(Watch::new(state, shared.phase.clone()));
@@ -115,6 +124,17 @@ async fn http2(io: Replayed<TcpStream>, state: &Rc<State>, shared: Shared) {
         }
     })
     .await;
+    record_unserved(state, &tally);
+}
+
+/// h2 answers what it can't accept by itself, with a reset or a bare 431, and tells nobody. How many streams that
+/// were is known at the end.
+fn record_unserved(state: &State, tally: &Tally) {
+    let unserved = tally.opened().saturating_sub(state.begun()).min(u64::from(MAX_STREAMS));
+    let unserved = (0..unserved).map(|_| "HTTP/2: a stream was refused before it became a request");
+    for rule in unserved.chain(tally.flood()) {
+        front::unread(b"", state.peer(), &Refusal::new(Reason::MalformedRequest).because(rule));
+    }
 }
 
 type Served = Pin<Box<dyn Future<Output = Result<Response<Tracked>, Infallible>>>>;
@@ -148,12 +168,13 @@ impl body::Incoming for Http2Body {
                 None => return Poll::Ready(Ok(false)),
                 Some(Err(error)) => return Poll::Ready(Err(error.to_string())),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => {
                         into.extend_from_slice(&data);
                         return Poll::Ready(Ok(true));
                     }
-                    // Trailers and empty pieces say nothing.
-                    _ => {}
+                    // Nobody has judged them, and nothing in them would mean anything here.
+                    Err(_) => return Poll::Ready(Err("trailers behind the body".to_owned())),
                 },
             }
         }

@@ -35,6 +35,7 @@ pub(super) struct State {
     idle_since: Cell<Option<Instant>>,
     blocked_since: Cell<Option<Instant>>,
     wrote: Cell<Instant>,
+    begun: Cell<u64>,
     closing: Cell<bool>,
     stalled: Cell<bool>,
     cut: Cell<bool>,
@@ -73,6 +74,7 @@ impl State {
             idle_since: Cell::new(None),
             blocked_since: Cell::new(None),
             wrote: Cell::new(Instant::now()),
+            begun: Cell::new(0),
             closing: Cell::new(false),
             stalled: Cell::new(false),
             cut: Cell::new(false),
@@ -95,7 +97,13 @@ impl State {
         self.in_flight.borrow_mut().push(answering.clone());
         self.head_since.set(None);
         self.idle_since.set(None);
+        self.begun.set(self.begun.get() + 1);
         InFlight { state: self.clone(), answering }
+    }
+
+    /// Requests that were handed to the request path so far.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.get()
     }
 
     /// Some of a request's head is there, but not all of it.
@@ -108,11 +116,19 @@ impl State {
 
     pub(super) fn on_write(&self, blocked: bool) {
         if !blocked {
-            self.wrote.set(Instant::now());
+            // Over HTTP/2 much is written that is no answer.
+            if !self.is_http2.get() {
+                self.on_answer_written();
+            }
             self.blocked_since.set(None);
         } else if self.blocked_since.get().is_none() {
             self.blocked_since.set(Some(Instant::now()));
         }
+    }
+
+    /// Some of an answer has reached the socket.
+    pub(super) fn on_answer_written(&self) {
+        self.wrote.set(Instant::now());
     }
 
     pub(super) fn on_flush(&self) {
@@ -134,6 +150,9 @@ impl State {
     /// Nothing new is wanted of the client: what is idle from now on is not so for long.
     pub(super) fn close(&self) {
         self.closing.set(true);
+        if self.idle_since.get().is_some() {
+            self.idle_since.set(Some(Instant::now()));
+        }
     }
 
     pub(super) fn is_closing(&self) -> bool {

@@ -42,7 +42,7 @@ fn read(file: &Path, cases: &mut Vec<Case>) {
     let text = std::fs::read_to_string(file).expect("a readable file");
     let file = file.file_stem().expect("a name").to_string_lossy().into_owned();
     for (number, line) in text.lines().enumerate() {
-        if line.trim().is_empty() || line.starts_with('#') || line.starts_with("why: ") {
+        if line.is_empty() || line.starts_with('#') || line.starts_with("why: ") {
             continue;
         }
         if let Some(name) = line.strip_prefix("case: ") {
@@ -59,6 +59,7 @@ fn read(file: &Path, cases: &mut Vec<Case>) {
             "~" => case.steps.push(Step::Pause),
             "!" => case.steps.push(Step::EndOfFile),
             "*" => case.steps.push(Step::Frame(rest.to_owned())),
+            "+" => case.steps.push(Step::Frame(line.to_owned())),
             "=" => case.wanted.push(rest.to_owned()),
             _ => match line.strip_prefix("rule: ") {
                 Some(rule) => case.rule = Some(rule.to_owned()),

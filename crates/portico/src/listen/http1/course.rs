@@ -90,6 +90,11 @@ impl Course {
         }
     }
 
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn is_in_head(&self) -> bool {
+        matches!(self.place, Place::Head(_))
+    }
+
     pub(crate) fn is_behind(&self) -> bool {
         matches!(self.place, Place::Behind)
     }

@@ -33,7 +33,9 @@ use super::connection::{LINGER_PAUSE, Next, Shared, Watch, linger};
 use super::state::{Expired, InFlight, State};
 use crate::front::{self, Body, Connection as _, Door};
 
-pub(super) use self::head::Bounds;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::course::Course;
+pub(crate) use self::head::Bounds;
 
 /// An answer is gathered up to so many bytes before it is written.
 const GATHERED_BYTES: usize = 64 * 1024;
