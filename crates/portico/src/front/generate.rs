@@ -19,7 +19,7 @@ use super::snapshot::Snapshot;
 use super::stream::StreamBody;
 use super::{Answer, Connection};
 use crate::api::body::BudgetGuard;
-use crate::api::{Call, EventFilter, Usage, answer};
+use crate::api::{Call, EventFilter, Recipient, Usage, answer};
 use crate::observe::{Record, UpstreamTimes};
 use crate::queue::{Admission, Permit, Place, Ticket};
 use crate::reason::{Reason, Refusal};
@@ -179,11 +179,17 @@ impl Job {
     /// Sends once. `None`: nothing was sent, and somebody is bringing the model back, so waiting makes sense.
     async fn attempt(&self, permit: Permit, progress: &Progress) -> Result<Option<(Sent, Permit)>, Refusal> {
         let name = self.served.upstream_name(&self.call.facts.model);
+        let recipient = Recipient {
+            name: &name,
+            context_tokens: self.served.context_tokens(),
+            server: self.served.server(),
+            cache_salt: self.snapshot.cache_salt.shared(),
+        };
         let (began, connected) = (Instant::now(), Cell::new(None));
         let outbound = Outbound {
             method: Method::POST,
             path: self.call.operation.path(),
-            make: &|| (self.origin.headers(&self.served), self.call.body(&name)),
+            make: &|| (self.origin.headers(&self.served), self.call.body(recipient)),
             timeouts: &self.snapshot.config.timeouts,
             connected: &connected,
         };
