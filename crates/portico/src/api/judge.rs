@@ -130,7 +130,7 @@ impl Judge<'_> {
             Rule::Whole(least, most) => _ = whole(value, at, *least, *most)?,
             Rule::Number(least, most) => number(value, at, *least, *most)?,
             Rule::Text(most_bytes) => short_text(value, at, *most_bytes)?,
-            Rule::Word(words) => word(value, at, words)?,
+            Rule::Word(words) => _ = word(value, at, words)?,
             Rule::Own(own, _) => own(self, value, at)?,
         }
         Ok(parameter.fate == Fate::Sent)
@@ -286,12 +286,18 @@ pub(super) fn name(value: &Json<'_>, at: At<'_>, most_bytes: usize) -> Result<()
     }
 }
 
-pub(super) fn word(value: &Json<'_>, at: At<'_>, words: &[&str]) -> Result<(), Refusal> {
+/// One of these words.
+pub(super) fn word(value: &Json<'_>, at: At<'_>, words: &[&'static str]) -> Result<&'static str, Refusal> {
     match value {
-        Json::String(text) if words.contains(&&**text) => Ok(()),
         Json::String(_) | Json::Escaped(_) => {
-            let words = words.join(", ");
-            Err(invalid(at, text!("{at} must be one of {words}.", "{at} 只能是以下之一:{words}。")))
+            let known = match value {
+                Json::String(text) => words.iter().find(|word| **word == *text),
+                _ => None,
+            };
+            known.copied().ok_or_else(|| {
+                let words = words.join(", ");
+                invalid(at, text!("{at} must be one of {words}.", "{at} 只能是以下之一:{words}。"))
+            })
         }
         other => Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
     }

@@ -21,6 +21,7 @@ const ARGUMENTS_DEPTH: u32 = 64;
 const LONGEST_ARGUMENTS_BYTES: usize = 4 << 20;
 
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
+const PARTS: &[&str] = &["text", "refusal", "image_url"];
 
 pub(super) fn messages(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     for (index, each) in list(value, at, 1, MOST_MESSAGES)?.iter_mut().enumerate() {
@@ -45,10 +46,7 @@ fn message(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<()
     let message = object(value, at)?;
     let role = match message.find("role") {
         None | Some(Json::Null) => return Err(missing(at.field("role"))),
-        Some(role) => {
-            word(role, at.field("role"), ROLES)?;
-            role.text().unwrap_or_default().into_owned()
-        }
+        Some(role) => word(role, at.field("role"), ROLES)?,
     };
     let is_assistant = role == "assistant";
     if !is_assistant && matches!(message.find("content"), None | Some(Json::Null)) {
@@ -107,7 +105,7 @@ fn tool_calls(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result
             let here = at.field(key);
             match key {
                 "id" => name(value, here, LONGEST_NAME_BYTES).map(|()| true),
-                "type" => word(value, here, &["function"]).map(|()| true),
+                "type" => word(value, here, &["function"]).map(|_| true),
                 "function" => function_call(judge, value, here).map(|()| true),
                 // The place in a stream that it came in.
                 "index" if *value == Json::Null => Ok(false),
@@ -187,7 +185,7 @@ fn content(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<()
 fn part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     let part = object(value, at)?;
     let kind = match part.find("type") {
-        Some(Json::String(kind)) => kind.clone().into_owned(),
+        Some(Json::String(kind)) => PARTS.iter().find(|known| **known == *kind).copied(),
         _ => {
             return Err(invalid(
                 at.field("type"),
@@ -195,21 +193,21 @@ fn part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), R
             ));
         }
     };
-    if !matches!(kind.as_str(), "text" | "refusal" | "image_url") {
+    let Some(kind) = kind else {
         return Err(invalid(
             at.field("type"),
             text!("Content parts may be text or image_url.", "内容片段只能是 text 或 image_url。"),
         ));
-    }
-    if let Some((key, _)) = part.0.iter().find(|(key, _)| key != "type" && **key != *kind) {
+    };
+    if let Some((key, _)) = part.0.iter().find(|(key, _)| key != "type" && key != kind) {
         let shown = shown(key);
         return Err(invalid(
             at.field(key),
             text!("A part of type {kind} has no field {shown}.", "{kind} 类型的片段没有字段 {shown}。"),
         ));
     }
-    let here = at.field(&kind);
-    match part.0.iter_mut().find(|(key, _)| **key == *kind) {
+    let here = at.field(kind);
+    match part.0.iter_mut().find(|(key, _)| key == kind) {
         Some((_, value)) if kind == "image_url" => image_part(judge, value, here),
         Some((_, value)) => judge.piece(value, here),
         None => Err(invalid(here, text!("The part has no field {kind}.", "该片段缺少字段 {kind}。"))),
@@ -225,7 +223,7 @@ fn image_part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result
         match key {
             "url" => Ok(true),
             "detail" if *value == Json::Null => Ok(false),
-            "detail" => word(value, here, &["auto", "low", "high"]).map(|()| true),
+            "detail" => word(value, here, &["auto", "low", "high"]).map(|_| true),
             _ => Err(no_such_field(at, key)),
         }
     })?;

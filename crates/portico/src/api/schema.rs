@@ -116,7 +116,7 @@ impl Judge<'_> {
                 Json::Number(_) | Json::Bool(_) => {}
                 other => return Err(wrong_type(at, other, Text::fixed("a number", "数字"))),
             },
-            "format" => word(value, at, FORMATS)?,
+            "format" => _ = word(value, at, FORMATS)?,
             "$ref" => local(value, at)?,
             "$schema" => short_text(value, at, 256)?,
             "uniqueItems" | "nullable" | "deprecated" | "readOnly" | "writeOnly" => _ = flag(value, at)?,
@@ -202,7 +202,7 @@ fn types(value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
             }
             Ok(())
         }
-        one => word(one, at, TYPES),
+        one => word(one, at, TYPES).map(drop),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn tools(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> 
         }
         for (key, value) in &mut tool.0 {
             match &**key {
-                "type" => word(value, at.field("type"), &["function"])?,
+                "type" => _ = word(value, at.field("type"), &["function"])?,
                 "function" => definition(judge, value, at.field("function"), "parameters")?,
                 other => return Err(no_such_field(at, other)),
             }
@@ -75,7 +75,7 @@ pub(super) fn function_name(value: &Json<'_>, at: At<'_>) -> Result<(), Refusal>
 /// A word, or `{type: "function", function: {name}}`.
 pub(super) fn choice(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     if let Json::String(_) = value {
-        return word(value, at, &["none", "auto", "required"]);
+        return word(value, at, &["none", "auto", "required"]).map(drop);
     }
     let Json::Object(choice) = value else {
         return Err(wrong_type(at, value, Text::fixed("a string or an object", "字符串或对象")));
@@ -87,7 +87,7 @@ pub(super) fn choice(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Res
     }
     for (key, value) in &mut choice.0 {
         match &**key {
-            "type" => word(value, at.field("type"), &["function"])?,
+            "type" => _ = word(value, at.field("type"), &["function"])?,
             "function" => {
                 let at = at.field("function");
                 let function = object(value, at)?;

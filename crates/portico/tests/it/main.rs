@@ -26,6 +26,7 @@ mod leaving;
 mod limits;
 mod malformed;
 mod manners;
+mod memory;
 mod models_list;
 mod process;
 mod queue;

@@ -398,16 +398,29 @@ fn twice(at: usize, key: &str) -> Stop {
 /// How many bytes stand before a quote, a backslash or a control character. In blocks, which the compiler turns into
 /// vector instructions: pictures are megabytes.
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
-    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let plain = blocks.iter().take_while(|block| {
-        let mut special = false;
-        for byte in *block {
-            special |= is_special(*byte);
-        }
-        !special
-    });
-    let before = plain.count() * 32;
-    let rest = &bytes[before..];
-    before + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+    let mut at = 0;
+    // Most strings are short, and a large block would look far beyond their end.
+    if bytes.first_chunk::<32>().is_some_and(is_plain) {
+        at += 32;
+        at += plain_blocks::<256>(&bytes[at..]);
+        at += plain_blocks::<32>(&bytes[at..]);
+    }
+    let rest = &bytes[at..];
+    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    at + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
+fn plain_blocks<const SIZE: usize>(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<SIZE>();
+    blocks.iter().take_while(|block| is_plain(block)).count() * SIZE
+}
+
+/// The least of what is left after each of the three is taken away tells of all of a block at once.
+fn is_plain<const SIZE: usize>(block: &[u8; SIZE]) -> bool {
+    let (mut lowest, mut nearest) = (u8::MAX, u8::MAX);
+    for byte in block {
+        lowest = lowest.min(*byte);
+        nearest = nearest.min(byte ^ b'"').min(byte ^ b'\\');
+    }
+    lowest >= 0x20 && nearest != 0
 }

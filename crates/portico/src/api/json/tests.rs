@@ -188,7 +188,7 @@ fn depth_is_counted_exactly() {
 
 #[test]
 fn a_run_ends_where_it_should_whatever_the_block() {
-    for length in [0, 1, 31, 32, 33, 63, 64, 65, 200] {
+    for length in [0, 1, 31, 32, 33, 63, 65, 255, 256, 257, 600] {
         let mut bytes = vec![b'a'; length];
         assert_eq!(plain_run(&bytes), length);
         for special in [b'"', b'\\', 0, 0x1f] {
