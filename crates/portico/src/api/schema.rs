@@ -117,8 +117,14 @@ impl Judge<'_> {
                 other => return Err(wrong_type(at, other, Text::fixed("a number", "数字"))),
             },
             "format" => _ = word(value, at, FORMATS)?,
-            "$ref" => local(value, at)?,
-            "$schema" => short_text(value, at, 256)?,
+            "$ref" => {
+                local(value, at)?;
+                self.address(value, at)?;
+            }
+            "$schema" => {
+                short_text(value, at, 256)?;
+                self.address(value, at)?;
+            }
             "uniqueItems" | "nullable" | "deprecated" | "readOnly" | "writeOnly" => _ = flag(value, at)?,
             "pattern" | "patternProperties" => {
                 return Err(invalid(
@@ -161,6 +167,14 @@ impl Judge<'_> {
     fn values(&mut self, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
         self.weigh(value, at)?;
         self.data(value, at).map(drop)
+    }
+
+    /// A text that has to stay as it is, and that a template prints with the rest of the schema.
+    fn address(&self, value: &Json<'_>, at: At<'_>) -> Result<(), Refusal> {
+        match value.text() {
+            Some(text) if tokens::holds_any(&text, self.scope()) => Err(super::judge::control_token(at)),
+            _ => Ok(()),
+        }
     }
 
     fn weigh(&mut self, value: &Json<'_>, at: At<'_>) -> Result<(), Refusal> {

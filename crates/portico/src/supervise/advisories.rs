@@ -84,6 +84,7 @@ static VLLM: &[Advisory] = &[
         Text::fixed("the cache is salted by Portico", "缓存由 Portico 加盐")),
     row("CVE-2025-29770", ("", "0.8.0"), Text::fixed("guided decoding with outlines fills the disk", "outlines 引导解码写满磁盘"), Portico, ALLOWLIST),
     row("CVE-2025-29783", ("0.6.5", "0.8.0"), Text::fixed("objects are unpickled from an open port", "开放端口反序列化不可信对象"), Update, LOOPBACK),
+    row("CVE-2025-30202", ("0.5.2", "0.8.5"), Text::fixed("a port of several-machine set-ups tells everybody its state", "多机部署的端口向所有人公开内部状态"), Update, LOOPBACK),
     row("CVE-2025-32444", ("0.6.5", "0.8.5"), Text::fixed("objects are unpickled from an open port", "开放端口反序列化不可信对象"), Update, LOOPBACK),
     row("CVE-2025-46560", ("0.8.0", "0.8.5"), Text::fixed("placeholders are expanded in quadratic time", "占位符展开耗时为平方级"), Portico,
         Text::fixed("control tokens in text are defused, pictures counted", "文本中的控制标记被拆解,图片数量受限")),
@@ -130,7 +131,7 @@ static VLLM: &[Advisory] = &[
         Text::fixed("the server gets a fixed Host, and Portico asks for identity itself", "服务只收到固定 Host,身份由 Portico 验证")),
     row("CVE-2026-54233", ("", "0.23.1rc0"), Text::fixed("a sound file grows to gigabytes", "音频解码膨胀到数 GB"), Portico,
         Text::fixed("the path is shut", "该路径未开放")),
-    row("CVE-2026-9540", ("0.19.0", "0.19.1"), Text::fixed("an unspecified request ends the server", "未公开细节的拒绝服务"), Update,
+    row("CVE-2026-9540", ("0.19.0", "0.19.1"), Text::fixed("an unspecified request ends the server; reported for this one version", "未公开细节的拒绝服务;仅报告于该版本"), Update,
         Text::fixed("a server that ends is restarted; update", "崩溃的服务会被重启;请升级")),
 ];
 

@@ -47,3 +47,25 @@ async fn a_large_call_takes_little_more_than_its_body() {
         assert!(times < 2.2, "{name}: {times:.2} times its {} bytes", body.len());
     }
 }
+
+/// Without an announced length, too.
+#[tokio::test]
+async fn a_large_call_in_chunks_takes_little_more_than_its_body() {
+    let scripted = Scripted::start().await;
+    let portico = Setup::before(&scripted).start().await;
+    let body = format!(r#"{{"model":"scripted","input":"{}"}}"#, "word ".repeat(4 * MIB));
+    let before = status(&portico, "VmRSS:");
+    let mut connection = portico.connect().await;
+    connection
+        .request("POST", EMBEDDINGS, &[JSON, ("Transfer-Encoding", "chunked")], b"")
+        .await
+        .expect("sent");
+    for piece in body.as_bytes().chunks(100_000) {
+        let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        connection.send(chunk).await.expect("sent");
+    }
+    connection.send("0\r\n\r\n").await.expect("sent");
+    assert_eq!(connection.answer().await.expect("an answer").head.status, 200);
+    let times = (status(&portico, "VmHWM:") - before) as f64 / body.len() as f64;
+    assert!(times < 2.2, "{times:.2} times its {} bytes", body.len());
+}

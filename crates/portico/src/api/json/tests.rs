@@ -244,3 +244,104 @@ proptest! {
         let _ = parse(&bytes, 8);
     }
 }
+
+/// Reads lines of two bodies in hexadecimal, and names those that do not mean the same.
+const OTHER_READER: &str = r#"
+import json, sys
+def once(pairs):
+    keys = [key for key, _ in pairs]
+    assert len(keys) == len(set(keys)), "a key twice"
+    return dict(pairs)
+def refuse(word):
+    raise ValueError(word)
+for line in sys.stdin:
+    ours, sent = (bytes.fromhex(half) for half in line.split(","))
+    try:
+        read = [json.loads(body, object_pairs_hook=once, parse_constant=refuse) for body in (ours, sent)]
+        same = repr(read[0]) == repr(read[1])
+        json.dumps(read[0], ensure_ascii=False).encode("utf-8")
+    except Exception as error:
+        same = False
+    if not same:
+        print(ours)
+"#;
+
+/// Bodies of the corpus with bytes changed, lost and doubled: what is accepted here, Python reads too, and reads the same
+/// in what is written from it.
+#[test]
+fn whatever_is_accepted_python_reads_the_same() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/bodies");
+    let mut bodies: Vec<Vec<u8>> = testkit::corpus::read(&folder)
+        .into_iter()
+        .map(|case| case.body)
+        .filter(|body| body.len() < 2000)
+        .collect();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap_or_default()
+    };
+    let pieces: &[&[u8]] = &[
+        b"\"",
+        b"\\",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b"0",
+        b"-",
+        b"1e5",
+        b"\\u00e9",
+        b" ",
+        b"null",
+        b"\xc3\xa9",
+        b"\xff",
+    ];
+    let originals = bodies.len();
+    for number in 0..12_000 {
+        let mut body = bodies[number % originals].clone();
+        if body.is_empty() {
+            bodies.push(body);
+            continue;
+        }
+        for _ in 0..=random(2) {
+            let at = random(body.len());
+            let end = (at + random(4)).min(body.len());
+            body.splice(at..end, pieces[random(pieces.len())].iter().copied());
+            if body.is_empty() {
+                body.push(b' ');
+            }
+        }
+        bodies.push(body);
+    }
+    let mut lines = String::new();
+    let mut accepted = 0;
+    for body in bodies {
+        let body = Bytes::from(body);
+        if let Ok(document) = parse(&body, 64) {
+            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            lines += &format!("{},{}\n", hex(&body), hex(&write(document, &body).to_vec()));
+            accepted += 1;
+        }
+    }
+    assert!(accepted > 1000, "only {accepted} were accepted");
+    let mut python = Command::new("python3")
+        .args(["-I", "-c", OTHER_READER])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the tests need Python 3");
+    let mut input = python.stdin.take().unwrap();
+    let writing = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = python.wait_with_output().unwrap();
+    writing.join().unwrap().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+}
