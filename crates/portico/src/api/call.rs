@@ -56,6 +56,7 @@ pub(crate) struct Recipient<'a> {
     pub(crate) context_tokens: Option<u32>,
     /// `None`: not known.
     pub(crate) server: Option<ServerKind>,
+    pub(crate) stops_at_context: bool,
     pub(crate) cache_salt: &'a str,
 }
 
@@ -137,12 +138,11 @@ impl Head {
 
     /// From the opening brace to before the first comma of the rest.
     fn written(self, recipient: Recipient<'_>) -> Vec<u8> {
-        let Recipient { name, context_tokens, server, cache_salt } = recipient;
+        let Recipient { name, context_tokens, server, stops_at_context, cache_salt } = recipient;
         let mut head = Vec::with_capacity(name.len() + 160);
         head.extend_from_slice(b"{\"model\":");
         serde_json::to_writer(&mut head, name).expect("a string always serialises");
-        let at_the_end =
-            if server == Some(ServerKind::LlamaCpp) { AtTheEnd::Stops } else { AtTheEnd::MayRefuse };
+        let at_the_end = if stops_at_context { AtTheEnd::Stops } else { AtTheEnd::MayRefuse };
         let tokens = self.limit.and_then(|limit| limit.tokens(context_tokens, at_the_end));
         let mut count = |key: &str, tokens: u32| {
             write!(head, ",\"{key}\":{tokens}").expect("a vector takes all that is written to it");

@@ -2,8 +2,8 @@
 //!
 //! The limit is always written, so that no model server falls back on its own idea of it: the smallest of what the
 //! client names, what its plan allows, and what the context has room for. How long a prompt is in tokens is only known
-//! to the model server, and servers differ where the two together are too long: vLLM refuses the call, llama.cpp stops
-//! at the end of its context. So the room is counted as follows.
+//! to the model server, and servers differ where the two together are too long: llama.cpp and vLLM from 0.32 on stop at
+//! the end of the context, older vLLMs refuse the call. So the room is counted as follows.
 //!
 //! - A limit that the client has named and that could fit stays: if it does not, the server says so, as without Portico.
 //! - Where Portico names the limit (the client named none, or one as large as the whole context), a refusal would be its

@@ -183,6 +183,7 @@ impl Job {
             name: &name,
             context_tokens: self.served.context_tokens(),
             server: self.served.server(),
+            stops_at_context: self.served.stops_at_context(),
             cache_salt: self.snapshot.cache_salt.shared(),
         };
         let (began, connected) = (Instant::now(), Cell::new(None));

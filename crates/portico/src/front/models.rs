@@ -159,6 +159,11 @@ impl Served {
         }
     }
 
+    /// Whether a prompt and a limit that are too long together are no error to it.
+    pub(super) fn stops_at_context(&self) -> bool {
+        self.config.engine == Engine::LlamaCpp || self.facts.load().stops_at_context
+    }
+
     /// What can be said about a call before it waits.
     pub(super) fn check(&self, call: &Call, policy: &Policy) -> Result<(), Refusal> {
         let takes_images = self.modalities().contains(&Modality::Image);

@@ -161,6 +161,16 @@ pub(crate) fn is_old_vllm(version: &str) -> bool {
     })
 }
 
+/// The first vLLM that was seen (measured) to shorten a limit that goes beyond the context instead of refusing the call.
+/// Some older ones may do so too, and earlier ones did not.
+const SHORTENS_LIMITS: &str = "0.32.0";
+
+pub(crate) fn vllm_stops_at_context(version: &str) -> bool {
+    Version::read(version)
+        .zip(Version::read(SHORTENS_LIMITS))
+        .is_some_and(|(version, first)| version >= first)
+}
+
 /// As Python's packages count: `0.10.1.1`, `0.23.1rc0` before `0.23.1`, `+cpu` and `.post1` of no account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
@@ -224,6 +234,20 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_old_vllm(version), older, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_vllm_that_shortens_limits_is_told_from_one_that_may_refuse() {
+        for (version, stops) in [
+            ("0.32.0+cpu", true),
+            ("0.32.1", true),
+            ("1.0", true),
+            ("0.31.9", false),
+            ("0.32.0rc1", false),
+            ("dev", false),
+        ] {
+            assert_eq!(vllm_stops_at_context(version), stops, "{version}");
         }
     }
 

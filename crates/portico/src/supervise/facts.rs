@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
+use super::advisories::vllm_stops_at_context;
 use crate::sys::http::{FetchError, Limits, Target, fetch};
 use crate::types::{ModelFacts, ServerKind};
 
@@ -40,7 +41,9 @@ pub(crate) async fn ask(target: &Target, api_key: Option<&str>) -> Result<ModelF
     let list = serde_json::from_slice(&body).map_err(|_| AskError::NotAList)?;
     let facts = from_models(&list).ok_or(AskError::NotAList)?;
     if facts.server == Some(ServerKind::Vllm) {
-        return Ok(ModelFacts { version: vllm_version(target).await, ..facts });
+        let version = vllm_version(target).await;
+        let stops_at_context = version.as_deref().is_some_and(vllm_stops_at_context);
+        return Ok(ModelFacts { version, stops_at_context, ..facts });
     }
     if facts.server != Some(ServerKind::LlamaCpp)
         || (facts.context_tokens.is_some() && facts.takes_images.is_some())
@@ -90,16 +93,18 @@ fn from_models(list: &Value) -> Option<ModelFacts> {
     let first = data.first();
     let context = first.and_then(|model| model.get("max_model_len").or_else(|| model.pointer("/meta/n_ctx")));
     let inputs = first.and_then(|model| model.pointer("/architecture/input_modalities")?.as_array());
+    let server = match list.pointer("/data/0/owned_by").and_then(Value::as_str) {
+        Some("vllm") => Some(ServerKind::Vllm),
+        Some("llamacpp") => Some(ServerKind::LlamaCpp),
+        _ => None,
+    };
     Some(ModelFacts {
         names,
         context_tokens: context.and_then(tokens),
         takes_images: inputs.map(|inputs| inputs.iter().any(|input| input == "image")),
-        server: match list.pointer("/data/0/owned_by").and_then(Value::as_str) {
-            Some("vllm") => Some(ServerKind::Vllm),
-            Some("llamacpp") => Some(ServerKind::LlamaCpp),
-            _ => None,
-        },
+        server,
         version: None,
+        stops_at_context: server == Some(ServerKind::LlamaCpp),
     })
 }
 
@@ -133,6 +138,7 @@ mod tests {
             takes_images,
             server,
             version: None,
+            stops_at_context: server == Some(ServerKind::LlamaCpp),
         };
         let (vllm, llama_cpp) = (Some(ServerKind::Vllm), Some(ServerKind::LlamaCpp));
         for (answer, wanted) in [

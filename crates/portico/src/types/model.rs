@@ -55,4 +55,6 @@ pub(crate) struct ModelFacts {
     pub(crate) server: Option<ServerKind>,
     /// Of that program, as it writes it.
     pub(crate) version: Option<Arc<str>>,
+    /// A prompt and a limit that are too long together are no error to it: it stops at the end of its context.
+    pub(crate) stops_at_context: bool,
 }

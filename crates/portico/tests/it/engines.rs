@@ -138,3 +138,14 @@ async fn token_ids_reach_models_without_eyes_only() {
         assert_eq!(portico.post_json("/v1/embeddings", &call).await.head.status, status, "{modalities}");
     }
 }
+
+/// Nothing is cut for a server that is known to stop by itself; another one must not have to refuse.
+#[tokio::test]
+async fn a_server_that_stops_at_its_context_gets_the_whole_of_it() {
+    for (version, least, most) in [("0.32.0+cpu", 4096, 4096), ("0.11.0", 3800, 4095)] {
+        let vllm = Scripted::with(&["--vllm", version]).await;
+        let portico = before(&vllm).await;
+        let tokens = received(&portico, &vllm, &chat("hi")).await["max_tokens"].as_u64();
+        assert!(tokens.is_some_and(|tokens| (least..=most).contains(&tokens)), "{version}: {tokens:?}");
+    }
+}
