@@ -12,6 +12,7 @@
 )]
 
 pub mod client;
+pub mod corpus;
 pub mod frames;
 pub mod image;
 pub mod models;

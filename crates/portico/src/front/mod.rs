@@ -179,7 +179,7 @@ impl Visit<'_> {
             Operation::Chat | Operation::Completions | Operation::Embeddings => {
                 let (call, budget) = self.read(operation, incoming, record).await?;
                 let served = self.snapshot.models.find(&call.facts.model)?;
-                served.check(&call.facts)?;
+                served.check(&call, &self.snapshot.config.policy)?;
                 let origin = headers::Origin::of(self);
                 let job = generate::Job::new(self.snapshot.clone(), served.clone(), call, origin, budget);
                 job.run(record, self.context, self.connection).await
@@ -203,7 +203,12 @@ impl Visit<'_> {
         api::body::check_headers(&self.parts.headers, bounds)?;
         let (body, budget) = api::body::collect(incoming, &self.door.budget, bounds).await?;
         record.bytes_in = body.len() as u64;
-        let rules = api::call::Rules { limits: &config.limits, policy: &config.policy };
+        let rules = api::call::Rules {
+            limits: &config.limits,
+            policy: &config.policy,
+            // Nobody has another plan yet.
+            max_output_tokens: config.plans.first().and_then(|plan| plan.max_output_tokens),
+        };
         let call = Call::judge(operation, &body, rules)?;
         record.model = Some(call.facts.model.clone());
         record.stream = call.facts.stream;

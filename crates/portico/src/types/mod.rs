@@ -7,7 +7,7 @@ mod rope;
 mod text;
 
 pub(crate) use chunked::{Chunked, Extras};
-pub(crate) use model::{ModelFacts, ModelState};
+pub(crate) use model::{ModelFacts, ModelState, ServerKind};
 pub(crate) use percent::percent_decoded;
 pub(crate) use rope::Rope;
 pub(crate) use text::{Text, Tongue, text};
