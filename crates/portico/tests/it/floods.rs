@@ -29,7 +29,7 @@ fn resident_bytes(portico: &Portico) -> u64 {
 
 /// CVE-2023-44487, slowly enough that every stream is begun before it is taken back.
 #[tokio::test]
-async fn rapid_resets_end_the_connection() {
+async fn f53_rapid_resets_end_the_connection() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -56,7 +56,7 @@ async fn rapid_resets_end_the_connection() {
 
 /// All at once, none of them is even begun.
 #[tokio::test]
-async fn resets_behind_their_heads_end_the_connection() {
+async fn f53_resets_behind_their_heads_end_the_connection() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -86,7 +86,7 @@ async fn a_few_resets_do_not() {
 
 /// CVE-2025-8671, MadeYouReset: it is the server that resets, for what the client did.
 #[tokio::test]
-async fn a_server_that_is_made_to_reset_ends_the_connection() {
+async fn f53_a_server_that_is_made_to_reset_ends_the_connection() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -107,7 +107,7 @@ async fn a_server_that_is_made_to_reset_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn pings_do_not_keep_an_idle_connection() {
+async fn f53_pings_do_not_keep_an_idle_connection() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).with("[timeouts]\nkeep_alive = \"1s\"").start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -125,7 +125,7 @@ async fn pings_do_not_keep_an_idle_connection() {
 
 /// CVE-2026-49975: one byte stands for a field of kilobytes, and nobody reads the answers.
 #[tokio::test]
-async fn a_bomb_of_references_takes_no_memory() {
+async fn f53_a_bomb_of_references_takes_no_memory() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     portico.get("/health").await;
@@ -150,7 +150,7 @@ async fn a_bomb_of_references_takes_no_memory() {
 
 /// Crumbs are fields: many short ones are under the bytes and over the count.
 #[tokio::test]
-async fn crumbs_of_a_cookie_are_counted() {
+async fn f53_crumbs_of_a_cookie_are_counted() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -182,7 +182,7 @@ async fn what_h2_refuses_by_itself_is_recorded() {
 }
 
 #[tokio::test]
-async fn one_address_has_only_so_many_connections() {
+async fn f36_one_address_has_only_so_many_connections() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).listen("max_connections_per_address = 3").start().await;
     until(SOON, "the start's own connections are gone", async || {
