@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use testkit::client::Connection;
 use testkit::frames::{Block, END_STREAM, Http2, PING, RST_STREAM, WINDOW_UPDATE, frame};
 use testkit::portico::Portico;
@@ -178,7 +179,8 @@ async fn what_h2_refuses_by_itself_is_recorded() {
     assert_eq!(client.answer(1).await.status, Some(431));
     drop(client);
     let line = record_because(&portico, "malformed_request").await;
-    assert_eq!((&line["status"], &line["path"]), (&serde_json::json!(400), &serde_json::json!("")));
+    assert_eq!((&line["status"], &line["path"]), (&json!(400), &json!("")));
+    assert_eq!(line["protocol"], "HTTP/2.0");
 }
 
 #[tokio::test]
