@@ -1,4 +1,7 @@
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
@@ -192,4 +195,30 @@ async fn a_head_that_breaks_off_or_is_late_is_refused_and_silence_is_not() {
     silent.client.shutdown().await.unwrap();
     assert_eq!(silent.passed().await, "");
     assert!(silent.gate.into_parts().1.is_none());
+}
+
+/// Nothing will come from the socket that could wake it.
+#[tokio::test]
+async fn whoever_reads_is_woken_for_a_request_that_is_here_already() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let mut both = both();
+    both.send(&format!("{GET}{NEXT}")).await;
+    assert_eq!(both.passed().await, GET);
+    let request = both.state.begin();
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = count.clone().into();
+    let mut flush =
+        |both: &mut Both| Pin::new(&mut both.gate).poll_flush(&mut Context::from_waker(&waker)).is_ready();
+    assert!(both.read().await.is_none());
+    assert!(flush(&mut both));
+    assert_eq!(count.0.load(Ordering::Relaxed), 0, "the answer is under way");
+    drop(request);
+    assert!(flush(&mut both) && flush(&mut both));
+    assert_eq!(count.0.load(Ordering::Relaxed), 1, "and only once");
+    assert_eq!(both.passed().await, NEXT);
 }
