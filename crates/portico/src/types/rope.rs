@@ -1,31 +1,30 @@
 //! A body in pieces: what was written anew, and slices of the client's body that are too large to copy.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 
-/// Cheap to clone: the pieces are shared. As a request body it has an exact length.
+/// Cheap to clone: the pieces are shared.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rope {
-    pieces: VecDeque<Bytes>,
-    remaining_bytes: u64,
+    pieces: Vec<Bytes>,
+    bytes: u64,
 }
 
 impl Rope {
     pub(crate) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
-            self.remaining_bytes += piece.len() as u64;
-            self.pieces.push_back(piece);
+            self.bytes += piece.len() as u64;
+            self.pieces.push(piece);
         }
     }
 
     pub(crate) fn append(&mut self, other: Rope) {
-        self.remaining_bytes += other.remaining_bytes;
+        self.bytes += other.bytes;
         self.pieces.extend(other.pieces);
+    }
+
+    /// Bytes of all pieces together.
+    pub(crate) const fn len(&self) -> u64 {
+        self.bytes
     }
 
     #[cfg(test)]
@@ -34,27 +33,12 @@ impl Rope {
     }
 }
 
-impl Body for Rope {
-    type Data = Bytes;
-    type Error = Infallible;
+impl IntoIterator for Rope {
+    type Item = Bytes;
+    type IntoIter = std::vec::IntoIter<Bytes>;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.pieces.pop_front();
-        if let Some(piece) = &piece {
-            self.remaining_bytes -= piece.len() as u64;
-        }
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining_bytes)
+    fn into_iter(self) -> Self::IntoIter {
+        self.pieces.into_iter()
     }
 }
 
