@@ -212,7 +212,7 @@ async fn whoever_reads_is_woken_for_a_request_that_is_here_already() {
     let request = both.state.begin();
     let count = Arc::new(Count(AtomicUsize::new(0)));
     let waker = count.clone().into();
-    let mut flush =
+    let flush =
         |both: &mut Both| Pin::new(&mut both.gate).poll_flush(&mut Context::from_waker(&waker)).is_ready();
     assert!(both.read().await.is_none());
     assert!(flush(&mut both));
