@@ -3,7 +3,7 @@
 
 use crate::config::Limits;
 use crate::front;
-use crate::listen::{Bounds, Course, Step};
+use crate::listen::{Bounds, Course};
 
 const LIMITS: Limits = Limits {
     body_bytes: 64 << 20,
@@ -33,9 +33,15 @@ pub fn gate(bytes: &[u8], piece_bytes: usize) -> Gated {
     let (mut judged_to, mut read_to) = (0, 0);
     while read_to < bytes.len() && !course.is_behind() {
         read_to = (read_to + piece_bytes.max(1)).min(bytes.len());
-        match course.follow(&bytes[judged_to..read_to]) {
-            Ok(Step::Unfinished) => {}
-            Ok(Step::Passed(passed)) => judged_to += passed,
+        if course.is_in_head() {
+            match course.judge(&bytes[..read_to]) {
+                Ok(None) => continue,
+                Ok(Some(head_bytes)) => judged_to = head_bytes,
+                Err(_) => return Gated::Refused,
+            }
+        }
+        match course.decode(&mut bytes[judged_to..read_to].to_vec()) {
+            Ok(passed) => judged_to += passed.used,
             Err(_) => return Gated::Refused,
         }
     }

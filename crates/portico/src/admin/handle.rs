@@ -141,12 +141,9 @@ async fn model(control: &Control, name: &str, command: &str) -> (StatusCode, Val
     else {
         return (StatusCode::NOT_FOUND, json!({"error": format!("there is no model named {name}")}));
     };
-    match &live.supervised {
-        Some(supervised) => {
-            supervised.command(command).await;
-            (StatusCode::ACCEPTED, describe(live))
-        }
-        None => {
+    match live.command(command).await {
+        true => (StatusCode::ACCEPTED, describe(live)),
+        false => {
             let error = "it is an external model, whose process Portico does not run";
             (StatusCode::CONFLICT, json!({"error": error}))
         }

@@ -1,20 +1,30 @@
 //! Reading a request body from the network, within every limit.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use http_body::{Body, Frame};
 
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::sys::deadline::Deadline;
 use crate::types::text;
+
+/// A request's body on its way in, whatever protocol carries it.
+pub(crate) trait Incoming {
+    /// Appends what has come; false at the end. Fails with the reason, for the log.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, String>>;
+
+    /// Nothing more will come.
+    fn is_ended(&self) -> bool;
+
+    /// At least so many bytes are still to come.
+    fn announced_bytes(&self) -> u64;
+}
 
 /// Bytes of all bodies being held, across all threads. A request takes its share as it grows and gives it back when
 /// its [`BudgetGuard`] is dropped.
@@ -79,55 +89,35 @@ pub(crate) fn check_headers(headers: &HeaderMap, bounds: Bounds) -> Result<(), R
 }
 
 /// Reads to the end. Dropping the future gives back what it holds.
-pub(crate) async fn collect<B>(
-    mut body: B,
-    headers: &HeaderMap,
+pub(crate) async fn collect(
+    body: &mut dyn Incoming,
     budget: &Arc<BodyBudget>,
     bounds: Bounds,
-) -> Result<(Bytes, BudgetGuard), Refusal>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Result<(Bytes, BudgetGuard), Refusal> {
     let mut guard = BudgetGuard::new(budget.clone());
     let mut whole = BytesMut::new();
-    let mut only: Option<Bytes> = None;
-    let mut received = 0_u64;
     let mut pace = Pace::default();
     loop {
-        let frame = match next_frame(&mut body, bounds.idle, &mut pace, received).await {
-            Some(Ok(frame)) => frame,
-            None => break,
-            Some(Err(refusal)) => return Err(refusal),
-        };
-        // Trailers: over HTTP/2 nobody has judged them, and nothing in them would mean anything here.
-        let Ok(data) = frame.into_data() else {
-            return Err(Refusal::new(Reason::MalformedRequest).because("trailers behind the body"));
-        };
-        received += data.len() as u64;
-        if received > bounds.body_bytes {
+        let before = whole.len();
+        if !next_piece(body, &mut whole, bounds.idle, &mut pace).await? {
+            return Ok((whole.freeze(), guard));
+        }
+        if whole.len() as u64 > bounds.body_bytes {
             return Err(too_large(bounds.body_bytes));
         }
-        guard.take(data.len() as u64, bounds.total_bytes)?;
-        // Most bodies arrive in one piece and are used as they came.
-        if whole.is_empty() && only.is_none() {
-            only = Some(data);
-            continue;
+        guard.take((whole.len() - before) as u64, bounds.total_bytes)?;
+        if before == 0 {
+            // Untouched memory costs nothing, so a length that is only claimed takes none.
+            let announced = body.announced_bytes().min(bounds.body_bytes);
+            whole.reserve(usize::try_from(announced).unwrap_or(0));
         }
-        if let Some(first) = only.take() {
-            let announced = content_length(headers).unwrap_or(0).min(bounds.body_bytes);
-            whole.reserve(usize::try_from(announced).unwrap_or(0).max(first.len() + data.len()));
-            whole.extend_from_slice(&first);
-        }
-        whole.extend_from_slice(&data);
     }
-    Ok((only.unwrap_or_else(|| whole.freeze()), guard))
 }
 
 /// A byte now and then would keep a connection, and what waits for it, for days: after a while a body has to keep
 /// pace. The slowest telephone line is faster.
 #[derive(Debug, Default)]
-struct Pace {
+pub(crate) struct Pace {
     began: Option<Instant>,
 }
 
@@ -142,32 +132,27 @@ impl Pace {
     }
 }
 
-/// The next frame, or why there is none. Most are there already, so a deadline begins only where one is waited for.
-async fn next_frame<B>(
-    body: &mut B,
+/// Reads on; false at the end. Most of a body is there already, so a deadline begins only where one is waited for.
+pub(crate) async fn next_piece(
+    body: &mut dyn Incoming,
+    into: &mut BytesMut,
     idle: Duration,
     pace: &mut Pace,
-    received_bytes: u64,
-) -> Option<Result<Frame<Bytes>, Refusal>>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Result<bool, Refusal> {
     let mut deadline = Deadline::default();
     let mut until = None;
-    std::future::poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
-        Poll::Ready(frame) => Poll::Ready(frame.map(|frame| {
-            frame.map_err(|error| {
-                Refusal::new(Reason::MalformedRequest).because(format!("reading the body: {error}"))
-            })
-        })),
+    std::future::poll_fn(|cx| match body.poll_fill(cx, into) {
+        Poll::Ready(Ok(has_more)) => Poll::Ready(Ok(has_more)),
+        Poll::Ready(Err(why)) => Poll::Ready(Err(
+            Refusal::new(Reason::MalformedRequest).because(format!("reading the body: {why}"))
+        )),
         Poll::Pending => {
             let until = *until.get_or_insert_with(|| {
                 let now = Instant::now();
-                (now + idle).min(pace.due(received_bytes, now))
+                (now + idle).min(pace.due(into.len() as u64, now))
             });
             if deadline.is_past(until, cx) {
-                Poll::Ready(Some(Err(Reason::BodyTimeout.into())))
+                Poll::Ready(Err(Reason::BodyTimeout.into()))
             } else {
                 Poll::Pending
             }
@@ -189,29 +174,42 @@ fn too_large(limit_bytes: u64) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::Full;
-    use http_body_util::channel::Channel;
-
     use super::*;
 
     const BOUNDS: Bounds = Bounds { body_bytes: 100, total_bytes: 150, idle: Duration::from_secs(30) };
 
-    async fn collect_pieces(
-        pieces: &[&'static str],
-        budget: &Arc<BodyBudget>,
-    ) -> Result<(Bytes, BudgetGuard), Refusal> {
-        let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(pieces.len());
-        for piece in pieces {
-            sender.send_data(Bytes::from_static(piece.as_bytes())).await.unwrap();
+    /// What comes, piece by piece; then the end, or nothing more.
+    struct Pieces {
+        left: Vec<Vec<u8>>,
+        ends: bool,
+    }
+
+    impl Incoming for Pieces {
+        fn poll_fill(&mut self, _: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, String>> {
+            if self.left.is_empty() {
+                return if self.ends { Poll::Ready(Ok(false)) } else { Poll::Pending };
+            }
+            into.extend_from_slice(&self.left.remove(0));
+            Poll::Ready(Ok(true))
         }
-        drop(sender);
-        collect(body, &HeaderMap::new(), budget, BOUNDS).await
+
+        fn is_ended(&self) -> bool {
+            self.ends && self.left.is_empty()
+        }
+
+        fn announced_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    fn pieces(pieces: &[&str]) -> Pieces {
+        Pieces { left: pieces.iter().map(|piece| piece.as_bytes().to_vec()).collect(), ends: true }
     }
 
     #[tokio::test]
     async fn pieces_become_one_body_and_the_budget_is_given_back() {
         let budget = Arc::new(BodyBudget::default());
-        let (body, guard) = collect_pieces(&["ab", "cd", "e"], &budget).await.unwrap();
+        let (body, guard) = collect(&mut pieces(&["ab", "cd", "e"]), &budget, BOUNDS).await.unwrap();
         assert_eq!(body, "abcde");
         assert_eq!(budget.held_bytes.load(Ordering::Relaxed), 5);
         drop(guard);
@@ -221,11 +219,11 @@ mod tests {
     #[tokio::test]
     async fn limits_hold_for_one_body_and_for_all() {
         let budget = Arc::new(BodyBudget::default());
-        let headers = HeaderMap::new();
-        let large = collect(Full::new(Bytes::from(vec![b' '; 101])), &headers, &budget, BOUNDS).await;
+        let of = |bytes: usize| pieces(&[&" ".repeat(bytes)]);
+        let large = collect(&mut of(101), &budget, BOUNDS).await;
         assert_eq!(large.unwrap_err().reason, Reason::BodyTooLarge);
-        let held = collect(Full::new(Bytes::from(vec![b' '; 100])), &headers, &budget, BOUNDS).await.unwrap();
-        let second = collect(Full::new(Bytes::from(vec![b' '; 51])), &headers, &budget, BOUNDS).await;
+        let held = collect(&mut of(100), &budget, BOUNDS).await.unwrap();
+        let second = collect(&mut of(51), &budget, BOUNDS).await;
         assert_eq!(second.unwrap_err().reason, Reason::ServerBusy);
         drop(held);
         assert_eq!(budget.held_bytes.load(Ordering::Relaxed), 0);
@@ -233,37 +231,58 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stops_coming_ends_at_its_deadline() {
-        let (_open, body) = Channel::<Bytes, std::io::Error>::new(1);
         let housekeeping = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 crate::sys::deadline::wake_late();
             }
         };
-        let (headers, budget) = (HeaderMap::new(), Arc::new(BodyBudget::default()));
+        let budget = Arc::new(BodyBudget::default());
+        let mut stopped = Pieces { left: vec![b"{".to_vec()], ends: false };
         let refused = tokio::select! {
-            refused = collect(body, &headers, &budget, BOUNDS) => refused,
+            refused = collect(&mut stopped, &budget, BOUNDS) => refused,
             () = housekeeping => unreachable!("it never ends"),
         };
         assert_eq!(refused.unwrap_err().reason, Reason::BodyTimeout);
     }
 
+    /// A byte every 200 ms, for ever.
+    struct Drip {
+        next: std::pin::Pin<Box<tokio::time::Sleep>>,
+    }
+
+    impl Incoming for Drip {
+        fn poll_fill(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, String>> {
+            std::task::ready!(std::future::Future::poll(self.next.as_mut(), cx));
+            self.next.as_mut().reset(Instant::now() + Duration::from_millis(200));
+            into.extend_from_slice(b"x");
+            Poll::Ready(Ok(true))
+        }
+
+        fn is_ended(&self) -> bool {
+            false
+        }
+
+        fn announced_bytes(&self) -> u64 {
+            0
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn f42_a_body_that_drips_ends_too() {
-        let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
         let began = Instant::now();
-        let drip = async {
-            while sender.send_data(Bytes::from_static(b"x")).await.is_ok() {
+        let housekeeping = async {
+            loop {
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 crate::sys::deadline::wake_late();
             }
-            std::future::pending::<()>().await;
         };
-        let (headers, budget) = (HeaderMap::new(), Arc::new(BodyBudget::default()));
+        let budget = Arc::new(BodyBudget::default());
         let bounds = Bounds { body_bytes: 1 << 20, total_bytes: 1 << 20, ..BOUNDS };
+        let mut drip = Drip { next: Box::pin(tokio::time::sleep(Duration::from_millis(100))) };
         let refused = tokio::select! {
-            refused = collect(body, &headers, &budget, bounds) => refused,
-            () = drip => unreachable!("it never ends"),
+            refused = collect(&mut drip, &budget, bounds) => refused,
+            () = housekeeping => unreachable!("it never ends"),
         };
         assert_eq!(refused.unwrap_err().reason, Reason::BodyTimeout);
         let took = began.elapsed();

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use crate::config::{Config, Engine, Model};
 use crate::front::{Registry, Served};
 use crate::queue::Line;
-use crate::supervise::{self, AskError, ModelStatus, Probe, Spec, Supervised};
+use crate::supervise::{self, AskError, Command, ModelStatus, Probe, Spec, Supervised};
 use crate::sys::http::reach;
 use crate::sys::http::{self, FetchError};
 use crate::types::{ModelState, Text, text};
@@ -154,6 +154,15 @@ impl Plan {
 }
 
 impl Live {
+    /// Passes on what the operator wants. When it returns, requests are treated accordingly. False: the model is
+    /// external.
+    pub(crate) async fn command(&self, command: Command) -> bool {
+        let Some(supervised) = &self.supervised else { return false };
+        supervised.command(command).await;
+        apply(&self.served, &supervised.status().borrow());
+        true
+    }
+
     fn new(served: Arc<Served>, supervised: Option<Supervised>, probes: Vec<AbortHandle>) -> Self {
         Self { served, supervised, probes, before: Vec::new(), change: Arc::default() }
     }

@@ -33,10 +33,10 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use self::respond::Context;
 use self::route::Route;
+use crate::api::body::Incoming;
 use crate::api::{self, Call, Operation};
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal};
@@ -72,7 +72,7 @@ pub(crate) trait Connection {
 pub(crate) async fn handle(
     door: &Door,
     connection: Rc<dyn Connection>,
-    request: Request<Incoming>,
+    request: Request<impl Incoming>,
 ) -> Response<Body> {
     let snapshot = door.snapshot.load_full();
     let (parts, mut incoming) = request.into_parts();
@@ -93,12 +93,11 @@ pub(crate) async fn handle(
         context: &context,
     };
     let answer = guarded(visit.answer(&mut incoming, &mut record), &*connection).await;
+    // A page or a list may have been asked for with a body that nobody wants.
+    let drained = respond::drain(&parts, &mut incoming).await;
     match answer {
         Ok(answer) => respond::answer(answer, record, &context),
-        Err(refusal) => {
-            let drained = respond::drain(&parts, &mut incoming).await;
-            respond::refusal(refusal, drained, record, &context, &snapshot.config.access.realm)
-        }
+        Err(refusal) => respond::refusal(refusal, drained, record, &context, &snapshot.config.access.realm),
     }
 }
 
@@ -139,7 +138,7 @@ enum Answer {
 }
 
 impl Visit<'_> {
-    async fn answer(&self, incoming: &mut Incoming, record: &mut Record) -> Result<Answer, Refusal> {
+    async fn answer(&self, incoming: &mut dyn Incoming, record: &mut Record) -> Result<Answer, Refusal> {
         let target = normalize::check(self.parts, &self.snapshot.config.limits)?;
         match route::find(&self.parts.method, target.path, &self.snapshot.config.policy.endpoints) {
             Route::Health => respond::health(&self.parts.method).map(Answer::Local),
@@ -171,7 +170,7 @@ impl Visit<'_> {
         &self,
         operation: Operation,
         path: &str,
-        incoming: &mut Incoming,
+        incoming: &mut dyn Incoming,
         record: &mut Record,
     ) -> Result<Answer, Refusal> {
         match operation {
@@ -192,7 +191,7 @@ impl Visit<'_> {
     async fn read(
         &self,
         operation: Operation,
-        incoming: &mut Incoming,
+        incoming: &mut dyn Incoming,
         record: &mut Record,
     ) -> Result<(Call, api::body::BudgetGuard), Refusal> {
         let config = &self.snapshot.config;
@@ -202,8 +201,7 @@ impl Visit<'_> {
             idle: config.timeouts.request_body_idle,
         };
         api::body::check_headers(&self.parts.headers, bounds)?;
-        let (body, budget) =
-            api::body::collect(incoming, &self.parts.headers, &self.door.budget, bounds).await?;
+        let (body, budget) = api::body::collect(incoming, &self.door.budget, bounds).await?;
         record.bytes_in = body.len() as u64;
         let rules = api::call::Rules { limits: &config.limits, policy: &config.policy };
         let call = Call::judge(operation, &body, rules)?;

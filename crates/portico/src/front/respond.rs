@@ -4,15 +4,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use serde::Serialize;
 
 use super::body::{Body, Ending};
@@ -21,6 +19,7 @@ use super::models::Served;
 use super::route;
 use super::snapshot::{Door, Snapshot};
 use super::{Answer, Connection};
+use crate::api::body::{Incoming, Pace, next_piece};
 use crate::config::Modality;
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal, Shape};
@@ -117,27 +116,29 @@ fn queued(response: &mut Response<Body>, position: usize) {
 }
 
 /// Reads what is left of a refused request's body, a little. False: the connection has to be closed.
-pub(super) async fn drain(parts: &Parts, incoming: &mut Incoming) -> bool {
-    if http_body::Body::is_end_stream(incoming) {
+pub(super) async fn drain(parts: &Parts, incoming: &mut dyn Incoming) -> bool {
+    if incoming.is_ended() {
         return true;
     }
     // Asking for the rest of a body that the client holds back would make it send all of it.
     if parts.version >= Version::HTTP_2 || parts.headers.contains_key(EXPECT) {
         return false;
     }
-    let announced = http_body::Body::size_hint(incoming).lower();
+    if incoming.announced_bytes() > DRAIN_BYTES as u64 {
+        return false;
+    }
     let read = async {
-        let mut left = DRAIN_BYTES;
-        while let Some(frame) = incoming.frame().await {
-            let Ok(frame) = frame else { return false };
-            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                Some(rest) => left = rest,
-                None => return false,
+        let mut scratch = BytesMut::new();
+        while scratch.len() <= DRAIN_BYTES {
+            match next_piece(incoming, &mut scratch, DRAIN_TIME, &mut Pace::default()).await {
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(_) => return false,
             }
         }
-        true
+        false
     };
-    announced <= DRAIN_BYTES as u64 && tokio::time::timeout(DRAIN_TIME, read).await.unwrap_or(false)
+    tokio::time::timeout(DRAIN_TIME, read).await.unwrap_or(false)
 }
 
 pub(super) fn refusal(

@@ -11,20 +11,21 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::Phase;
 use super::frames::{Frames, PREFACE, Tally};
-use super::gate::{Bounds, Gate};
+use super::http1;
 use super::live::{ConnectionGuard, LiveGuard};
 use super::state::{Expired, InFlight, State};
+use crate::api::body;
 use crate::config::Limits;
 use crate::front::{self, Body, BodyError, Connection as _, Door};
 use crate::observe::Record;
@@ -34,13 +35,9 @@ use crate::sys::clock::Instant;
 /// How long a client that is being refused may go on sending before the connection is closed on it, and how long it
 /// may pause: it could not read the refusal if its own sending met a closed socket first.
 const LINGER_TIME: Duration = Duration::from_secs(30);
-const LINGER_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 /// The same when Portico is to end at once.
 const LINGER_CUT: Duration = Duration::from_millis(200);
-/// hyper parses so many fields without allocating, as long as it is not given a number.
-const HEADERS_ON_THE_STACK: usize = 100;
-/// hyper holds heads of up to so many bytes, unless it is told otherwise.
-const HYPERS_HEAD_BYTES: usize = 400_000;
 /// HTTP/2: so much of a request body may be under way on one stream, and on all streams of a connection.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -79,8 +76,7 @@ pub(super) async fn serve(mut stream: TcpStream, peer: IpAddr, shared: Shared) {
         state.becomes_http2();
         http2(stream, prefix, limits, &state, shared).await;
     } else {
-        let gate = Gate::new(stream, prefix, state.clone(), Bounds::new(&limits));
-        http1(gate, limits, &state, shared).await;
+        http1::serve(stream, prefix, http1::Bounds::new(&limits), &state, shared).await;
     }
 }
 
@@ -97,56 +93,6 @@ async fn read_prefix(stream: &mut TcpStream, deadline: Duration) -> BytesMut {
     // A deadline that has passed is noticed again by whoever goes on with what came.
     let _ = tokio::time::timeout(deadline, read).await;
     prefix
-}
-
-async fn http1(gate: Gate<TcpStream>, limits: Limits, state: &Rc<State>, shared: Shared) {
-    let mut builder = http1::Builder::new();
-    // Deadlines between requests are ours (`State`): hyper's own one runs through idle time as well.
-    builder.timer(TokioTimer::new()).header_read_timeout(None);
-    if limits.header_count as usize > HEADERS_ON_THE_STACK {
-        builder.max_headers(limits.header_count as usize);
-    }
-    let longest_head_bytes = limits.header_bytes as usize + limits.target_bytes as usize + 1024;
-    if longest_head_bytes > HYPERS_HEAD_BYTES {
-        builder.max_buf_size(longest_head_bytes);
-    }
-    let mut connection =
-        builder.serve_connection(TokioIo::new(gate), service_fn(service(state, &shared.door)));
-    let mut watch = pin!(Watch::new(state, shared.phase.clone()));
-    let end = std::future::poll_fn(|cx| {
-        loop {
-            if connection.poll_without_shutdown(cx).is_ready() {
-                return Poll::Ready(End::Served);
-            }
-            match std::task::ready!(watch.as_mut().poll_next(cx)) {
-                Next::Close => Pin::new(&mut connection).graceful_shutdown(),
-                Next::Cut => {}
-                Next::Drop(expired) => return Poll::Ready(End::Expired(expired)),
-            }
-        }
-    })
-    .await;
-    let mut gate = connection.into_parts().io.into_inner();
-    match end {
-        End::Served => {}
-        End::Expired(Expired::Headers) => gate.is_late(),
-        End::Expired(Expired::Idle | Expired::Stalled) => return,
-    }
-    let (mut stream, refused) = gate.into_parts();
-    if let Some(refused) = refused {
-        let answer = front::unread(&refused.line, state.peer(), &refused.fault.refusal());
-        // Who sent this may be gone or not reading; there is nothing more to do for it.
-        let _ = tokio::time::timeout(LINGER_PAUSE, stream.write_all(&answer)).await;
-    } else if matches!(end, End::Expired(_)) {
-        return;
-    }
-    linger(stream, shared.phase.clone()).await;
-}
-
-/// How an HTTP/1 connection came to its end.
-enum End {
-    Served,
-    Expired(Expired),
 }
 
 async fn http2(stream: TcpStream, prefix: BytesMut, limits: Limits, state: &Rc<State>, shared: Shared) {
@@ -202,7 +148,7 @@ fn service(state: &Rc<State>, door: &Arc<Door>) -> impl Fn(Request<Incoming>) ->
         let guard = state.begin();
         let (state, door) = (state.clone(), door.clone());
         Box::pin(async move {
-            let mut answer = pin!(front::handle(&door, state, request));
+            let mut answer = pin!(front::handle(&door, state, request.map(Http2Body)));
             let response = std::future::poll_fn(|cx| {
                 guard.waits(cx.waker());
                 answer.as_mut().poll(cx)
@@ -211,6 +157,37 @@ fn service(state: &Rc<State>, door: &Arc<Door>) -> impl Fn(Request<Incoming>) ->
             guard.handed_over();
             Ok(response.map(|body| Tracked { body, guard }))
         })
+    }
+}
+
+/// A request's body over HTTP/2.
+struct Http2Body(Incoming);
+
+impl body::Incoming for Http2Body {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, String>> {
+        loop {
+            match std::task::ready!(Pin::new(&mut self.0).poll_frame(cx)) {
+                None => return Poll::Ready(Ok(false)),
+                Some(Err(error)) => return Poll::Ready(Err(error.to_string())),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => {
+                        into.extend_from_slice(&data);
+                        return Poll::Ready(Ok(true));
+                    }
+                    // Nobody has judged them, and nothing in them would mean anything here.
+                    Err(_) => return Poll::Ready(Err("trailers behind the body".to_owned())),
+                },
+            }
+        }
+    }
+
+    fn is_ended(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn announced_bytes(&self) -> u64 {
+        self.0.size_hint().lower()
     }
 }
 
@@ -248,7 +225,7 @@ impl http_body::Body for Tracked {
 }
 
 /// What a connection's task has to do besides serving.
-enum Next {
+pub(super) enum Next {
     /// Finish what is under way, take nothing new.
     Close,
     /// Live answers have been told to end; poll once more.
@@ -258,7 +235,7 @@ enum Next {
 }
 
 /// The deadlines and the phase, as one thing to poll.
-struct Watch<'a> {
+pub(super) struct Watch<'a> {
     state: &'a Rc<State>,
     timer: Pin<Box<tokio::time::Sleep>>,
     phase: Pin<Box<dyn Future<Output = Phase>>>,
@@ -266,14 +243,14 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(state: &'a Rc<State>, receiver: watch::Receiver<Phase>) -> Self {
+    pub(super) fn new(state: &'a Rc<State>, receiver: watch::Receiver<Phase>) -> Self {
         let first = state.deadline().min(Instant::now() + state.shortest_limit());
         let timer = Box::pin(tokio::time::sleep_until(first));
         let phase = Box::pin(beyond(receiver.clone(), Phase::Serving));
         Self { state, timer, phase, receiver }
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
+    pub(super) fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
         if let Poll::Ready(phase) = self.phase.as_mut().poll(cx) {
             self.phase = Box::pin(beyond(self.receiver.clone(), phase));
             if phase == Phase::Cut {
@@ -320,7 +297,7 @@ async fn beyond(mut receiver: watch::Receiver<Phase>, known: Phase) -> Phase {
 }
 
 /// Closes our side, then takes in what is still coming, so that the last answer can be read.
-async fn linger(mut stream: TcpStream, phase: watch::Receiver<Phase>) {
+pub(super) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, phase: watch::Receiver<Phase>) {
     if stream.shutdown().await.is_err() {
         return;
     }

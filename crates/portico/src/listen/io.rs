@@ -18,10 +18,6 @@ impl<S> Watched<S> {
     pub(super) fn new(stream: S, state: Rc<State>) -> Self {
         Self { stream, state }
     }
-
-    pub(super) fn into_inner(self) -> S {
-        self.stream
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {

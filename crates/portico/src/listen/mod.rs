@@ -6,7 +6,7 @@ mod accept;
 mod bind;
 mod connection;
 mod frames;
-mod gate;
+mod http1;
 mod io;
 mod live;
 mod state;
@@ -14,7 +14,7 @@ mod state;
 pub(crate) use accept::accept;
 pub(crate) use bind::bind;
 #[cfg(feature = "fuzzing")]
-pub(crate) use gate::{Bounds, Course, Step};
+pub(crate) use http1::{Bounds, Course};
 pub(crate) use live::{Connections, LiveThread};
 
 /// What all data threads are told when the process is to end. Only ever goes forward.

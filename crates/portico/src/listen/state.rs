@@ -163,10 +163,6 @@ impl State {
         self.stalled.set(true);
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.borrow().is_empty()
-    }
-
     /// When something will have taken too long, as things stand.
     pub(super) fn deadline(&self) -> Instant {
         let far = Duration::from_secs(24 * 3600);

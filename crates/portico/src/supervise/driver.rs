@@ -147,9 +147,16 @@ impl Driver {
 
     async fn understand(&mut self, seen: Seen) {
         match seen {
-            Seen::Order(Some(Order::Command(Command::Start))) => self.happen(Event::Start).await,
-            Seen::Order(Some(Order::Command(Command::Stop))) => self.happen(Event::Stop).await,
-            Seen::Order(Some(Order::Command(Command::Restart))) => self.happen(Event::Restart).await,
+            Seen::Order(Some(Order::Command(command, begun))) => {
+                let event = match command {
+                    Command::Start => Event::Start,
+                    Command::Stop => Event::Stop,
+                    Command::Restart => Event::Restart,
+                };
+                self.happen(event).await;
+                // Nobody may wait for it any more.
+                let _ = begun.send(());
+            }
             Seen::Order(Some(Order::Replace(spec, begun))) => {
                 self.replace(*spec).await;
                 // Nobody may wait for it any more.

@@ -109,7 +109,7 @@ impl std::fmt::Debug for ModelStatus {
 /// What is told to the driver.
 #[derive(Debug)]
 enum Order {
-    Command(Command),
+    Command(Command, oneshot::Sender<()>),
     Replace(Box<Spec>, oneshot::Sender<()>),
     Shutdown,
 }
@@ -160,10 +160,12 @@ impl Supervised {
         self.status.has_changed().is_ok()
     }
 
-    /// Passes on what the operator wants; the outcome is seen in the status.
+    /// Passes on what the operator wants, and returns when it has begun; the outcome is seen in the status.
     pub(crate) async fn command(&self, command: Command) {
+        let (begun, wait) = oneshot::channel();
         // It fails only after a shutdown, when there is nothing to command any more.
-        let _ = self.orders.send(Order::Command(command)).await;
+        let _ = self.orders.send(Order::Command(command, begun)).await;
+        let _ = wait.await;
     }
 
     /// The request path could not connect: look now instead of at the next occasion. Never blocks; many calls are one.

@@ -10,3 +10,4 @@ pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod procfs;
 pub(crate) mod random;
+pub(crate) mod read_buffer;

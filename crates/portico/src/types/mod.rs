@@ -1,10 +1,12 @@
 //! Words everybody uses. Data only: nothing here does I/O, reads a clock or knows another room.
 
+mod chunked;
 mod model;
 mod percent;
 mod rope;
 mod text;
 
+pub(crate) use chunked::{Chunked, Extras};
 pub(crate) use model::{ModelFacts, ModelState};
 pub(crate) use percent::percent_decoded;
 pub(crate) use rope::Rope;

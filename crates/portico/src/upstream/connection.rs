@@ -3,7 +3,6 @@
 //! Polled inside the request that uses it. Bytes are read into a buffer that all connections of a thread share, so
 //! a stream that waits for its next event holds no buffer of its own.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,22 +10,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::head::{self, Head, Parsed};
 use crate::config::EndpointAddress;
+use crate::sys::read_buffer;
 
-/// Bytes taken from the socket at once.
-const READ_BYTES: usize = 64 * 1024;
 /// Pieces given to the kernel in one call.
 const MOST_SLICES: usize = 16;
 /// Informational answers before the one that was asked for.
 const MOST_INFORMATIONAL: u8 = 10;
-
-thread_local! {
-    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
-}
 
 pub(super) struct Connection {
     socket: Socket,
@@ -221,15 +215,10 @@ impl Socket {
         cx: &mut Context<'_>,
         take: impl FnOnce(&mut [u8]) -> T,
     ) -> Poll<io::Result<Option<T>>> {
-        READ.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
-            ready!(match self {
-                Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-                Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            })?;
-            let bytes = buffer.filled_mut();
-            Poll::Ready(Ok((!bytes.is_empty()).then(|| take(bytes))))
-        })
+        match self {
+            Socket::Tcp(stream) => read_buffer::poll_read(stream, cx, take),
+            Socket::Unix(stream) => read_buffer::poll_read(stream, cx, take),
+        }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

@@ -18,6 +18,8 @@ pub(crate) struct Exchange {
     framing: Framing,
     /// Gone once the body has ended or broken.
     connection: Option<Box<Connection>>,
+    /// Why nothing can be read behind what was given out.
+    broken: Option<&'static str>,
     endpoint: Chosen,
     /// Until the first piece, then between two pieces.
     deadline: Deadline,
@@ -56,6 +58,7 @@ impl Exchange {
         Self {
             framing,
             connection: Some(connection),
+            broken: None,
             endpoint,
             deadline: Deadline::default(),
             deadline_at: first,
@@ -121,7 +124,10 @@ impl Exchange {
         cx: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> T,
     ) -> Poll<Result<Piece<T>, String>> {
-        let Self { framing, connection, .. } = self;
+        let Self { framing, connection, broken, .. } = self;
+        if let Some(why) = broken {
+            return Poll::Ready(Err((*why).to_owned()));
+        }
         if *framing == Framing::Done {
             self.finish();
             return Poll::Ready(Ok(Piece::End));
@@ -130,18 +136,18 @@ impl Exchange {
             return Poll::Ready(Err("the connection is gone".to_owned()));
         };
         let read = ready!(connection.poll_bytes(cx, |bytes| {
-            let decoded = framing.decode(bytes)?;
+            let decoded = framing.decode(bytes);
+            *broken = decoded.broken;
             let data = &bytes[decoded.data];
-            Ok((decoded.has_surplus, (!data.is_empty()).then(|| take(data))))
+            (decoded.has_surplus, (!data.is_empty()).then(|| take(data)))
         }));
         Poll::Ready(match read {
-            Ok(Some(Ok((has_surplus, data)))) => {
+            Ok(Some((has_surplus, data))) => {
                 if has_surplus {
                     connection.spoil();
                 }
                 Ok(data.map_or(Piece::Nothing, Piece::Data))
             }
-            Ok(Some(Err(why))) => Err(why),
             Ok(None) if *framing == Framing::UntilClose => {
                 *framing = Framing::Done;
                 Ok(Piece::Nothing)

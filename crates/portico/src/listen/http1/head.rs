@@ -368,7 +368,7 @@ fn no_twin(name: &[u8]) -> Result<(), Fault> {
 }
 
 /// Without the white space around it (RFC 9110 section 5.6.3): spaces and tabs only.
-fn trimmed(mut value: &[u8]) -> &[u8] {
+pub(super) fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
