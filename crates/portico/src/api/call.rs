@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Operation;
 use super::json::{self, Json, Object};
+use super::vision::{self, Pictures, Wanted};
 use crate::config::{Limits, Policy};
 use crate::reason::{Reason, Refusal};
 use crate::types::{Rope, Text, text};
@@ -30,6 +31,8 @@ pub(crate) struct CallFacts {
     /// The client itself asked for the usage event of a stream.
     pub(crate) wants_usage: bool,
     pub(crate) images: u32,
+    /// What the images will be to the model, as an estimate; those that are still to be fetched are not in it.
+    pub(crate) image_tokens: u64,
 }
 
 /// Ready to be sent, as often as it takes to reach a model server.
@@ -38,6 +41,7 @@ pub(crate) struct Call {
     pub(crate) operation: Operation,
     pub(crate) facts: CallFacts,
     rest: Rope,
+    pictures: Pictures,
 }
 
 impl Call {
@@ -53,7 +57,7 @@ impl Call {
         let Json::Object(mut object) = document else {
             return Err(wrong_type("body", &document, Text::fixed("an object", "对象")));
         };
-        let facts = CallFacts {
+        let mut facts = CallFacts {
             model: model(&object)?.into(),
             stream: flag(&object, "stream")?,
             wants_usage: wants_usage(&object)?,
@@ -61,14 +65,42 @@ impl Call {
                 Operation::Chat => messages(&object, rules.policy)?,
                 _ => 0,
             },
+            image_tokens: 0,
         };
         content(operation, &object)?;
         choices(&object, rules.policy)?;
+        let pictures = match operation {
+            Operation::Chat if facts.images > 0 => vision::judge_messages(&mut object, body, rules.policy)?,
+            _ => Pictures::default(),
+        };
+        facts.image_tokens = pictures.tokens;
         if facts.stream {
             let options = Object(vec![(Cow::Borrowed("include_usage"), Json::Bool(true))]);
             object.set("stream_options", Json::Object(options));
         }
-        Ok(Self { operation, facts, rest: json::write_rest(&object, "model", body) })
+        Ok(Self { operation, facts, rest: json::write_rest(&object, "model", body), pictures })
+    }
+
+    /// Pictures that have to be fetched before the call can be sent, in their order.
+    pub(crate) fn wanted(&self) -> &[Wanted] {
+        &self.pictures.wanted
+    }
+
+    /// Puts in what was fetched for [`Call::wanted`], each with its media type, once it is judged like any other.
+    pub(crate) fn take_fetched(
+        &mut self,
+        fetched: Vec<(String, Bytes)>,
+        policy: &Policy,
+    ) -> Result<(), Refusal> {
+        let mut fillings = Vec::with_capacity(fetched.len());
+        for (wanted, (media_type, bytes)) in std::mem::take(&mut self.pictures.wanted).iter().zip(fetched) {
+            let (picture, filling) = vision::inspect_fetched(&media_type, &bytes, policy, &wanted.param)?;
+            self.pictures.add(&picture, policy, &wanted.param)?;
+            fillings.push(filling);
+        }
+        self.facts.image_tokens = self.pictures.tokens;
+        self.rest.fill(fillings);
+        Ok(())
     }
 
     /// The body for a model server that calls the model by this name.
@@ -248,18 +280,8 @@ fn part(part: &Json<'_>, at: &str) -> Result<(), Refusal> {
     match (kind, value) {
         ("text", Some(Json::String(_))) => Ok(()),
         ("image_url", Some(Json::Object(image))) => match image.find("url") {
-            Some(Json::String(url))
-                if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) =>
-            {
-                Ok(())
-            }
-            Some(Json::String(_)) => Err(invalid(
-                format!("{at}.image_url.url"),
-                text!(
-                    "Images must be sent inside the request as data: URLs; addresses are not fetched.",
-                    "图片必须以 data: URL 的形式放在请求中,不会从地址抓取。"
-                ),
-            )),
+            // What it holds is looked at by `vision`.
+            Some(Json::String(_)) => Ok(()),
             _ => {
                 Err(invalid(format!("{at}.image_url.url"), text!("The image has no url.", "图片缺少 url。")))
             }
@@ -305,8 +327,8 @@ mod tests {
             endpoints: vec![Endpoint::Chat],
             max_choices: 1,
             max_images: 2,
-            max_image_bytes: 0,
-            max_image_pixels: 0,
+            max_image_bytes: 20 << 20,
+            max_image_pixels: 40_000_000,
             image_urls: ImageUrls::Refuse,
             image_url_hosts: Vec::new(),
             strip_metadata: true,
@@ -356,9 +378,10 @@ mod tests {
     fn pictures_are_counted_and_only_taken_inside_the_request() {
         let body =
             |parts: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{parts}]}}]}}"#);
-        let picture = r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}"#;
+        let url = testkit::image::data_url(&testkit::image::named_png("red", 64, 64));
+        let picture = format!(r#"{{"type":"image_url","image_url":{{"url":"{url}"}}}}"#);
         let two = judge(Operation::Chat, &body(&format!("{picture},{picture}"))).unwrap();
-        assert_eq!(two.facts.images, 2);
+        assert_eq!((two.facts.images, two.facts.image_tokens), (2, 128));
         for (parts, param) in [
             (format!("{picture},{picture},{picture}"), "messages"),
             (
@@ -370,6 +393,12 @@ mod tests {
                 "messages[0].content[0].uuid",
             ),
             (r#"{"image_url":{"url":"data:,"}}"#.to_owned(), "messages[0].content[0].type"),
+            (
+                r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}"#.to_owned(),
+                "messages[0].content[0].image_url.url",
+            ),
+            (picture.replace("\"}}", "\",\"detail\":\"most\"}}"), "messages[0].content[0].image_url.detail"),
+            (picture.replace("\"}}", "\",\"uuid\":\"1\"}}"), "messages[0].content[0].image_url.uuid"),
             (
                 r#"{"type":"video_url","video_url":{"url":"data:,"}}"#.to_owned(),
                 "messages[0].content[0].type",

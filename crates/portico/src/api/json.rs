@@ -29,6 +29,10 @@ pub(crate) enum Json<'a> {
     String(Cow<'a, str>),
     Array(Vec<Json<'a>>),
     Object(Object<'a>),
+    /// A string that was judged and changed, in pieces that need no escapes. Never parsed, only written.
+    Written(Rope),
+    /// A string that is not there yet: [`Rope::fill`] puts it in. Never parsed, only written.
+    Hole,
 }
 
 /// Keys are unique and keep their order.
@@ -71,6 +75,10 @@ impl<'a> Object<'a> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
+    pub(crate) fn find_mut(&mut self, key: &str) -> Option<&mut Json<'a>> {
+        self.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
     /// Sets a key in place, or appends it.
     pub(crate) fn set(&mut self, key: &'static str, value: Json<'a>) {
         match self.0.iter_mut().find(|(name, _)| name == key) {
@@ -87,7 +95,7 @@ impl Json<'_> {
             Json::Null => "null",
             Json::Bool(_) => "a boolean",
             Json::Number(_) => "a number",
-            Json::String(_) => "a string",
+            Json::String(_) | Json::Written(_) | Json::Hole => "a string",
             Json::Array(_) => "an array",
             Json::Object(_) => "an object",
         }
@@ -228,6 +236,19 @@ impl Writer<'_> {
             Json::Bool(false) => self.buffer.extend_from_slice(b"false"),
             Json::Number(number) => self.plain(number),
             Json::String(text) => self.string(text),
+            Json::Written(pieces) => {
+                self.buffer.push(b'"');
+                for piece in pieces.iter() {
+                    self.piece(piece);
+                }
+                self.buffer.push(b'"');
+            }
+            Json::Hole => {
+                self.buffer.push(b'"');
+                self.rope.push(Bytes::from(std::mem::take(&mut self.buffer)));
+                self.rope.push_hole();
+                self.buffer.push(b'"');
+            }
             Json::Array(items) => {
                 self.buffer.push(b'[');
                 for (index, item) in items.iter().enumerate() {
@@ -263,6 +284,15 @@ impl Writer<'_> {
                 self.buffer.push(b'"');
             }
             _ => self.plain(text),
+        }
+    }
+
+    fn piece(&mut self, piece: &Bytes) {
+        if piece.len() < SLICE_FROM_BYTES {
+            self.buffer.extend_from_slice(piece);
+        } else {
+            self.rope.push(Bytes::from(std::mem::take(&mut self.buffer)));
+            self.rope.push(piece.clone());
         }
     }
 

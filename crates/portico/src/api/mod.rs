@@ -9,6 +9,7 @@ pub(crate) mod call;
 pub(crate) mod events;
 mod json;
 mod scan;
+pub(crate) mod vision;
 
 pub(crate) use call::{Call, CallFacts};
 pub(crate) use events::EventFilter;

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 /// Cheap to clone: the pieces are shared. As a request body it has an exact length.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Rope {
+    /// An empty one is a hole.
     pieces: VecDeque<Bytes>,
     remaining_bytes: u64,
 }
@@ -26,6 +27,27 @@ impl Rope {
     pub(crate) fn append(&mut self, other: Rope) {
         self.remaining_bytes += other.remaining_bytes;
         self.pieces.extend(other.pieces);
+    }
+
+    /// A place for what is not known yet. It has to be filled before the rope is sent.
+    pub(crate) fn push_hole(&mut self) {
+        self.pieces.push_back(Bytes::new());
+    }
+
+    /// Puts these into the holes, in their order.
+    pub(crate) fn fill(&mut self, fillings: impl IntoIterator<Item = Rope>) {
+        let mut fillings = fillings.into_iter();
+        let pieces = std::mem::take(self).pieces;
+        for piece in pieces {
+            match piece.is_empty() {
+                true => self.append(fillings.next().unwrap_or_default()),
+                false => self.push(piece),
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.pieces.iter()
     }
 
     #[cfg(test)]
