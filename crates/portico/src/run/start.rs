@@ -14,6 +14,7 @@ use crate::access::Rules;
 use crate::admin;
 use crate::config::{Engine, Environment, Loaded, Problems};
 use crate::control::{self, Control, ErrorLog, Plan};
+use crate::fetch::Fetcher;
 use crate::front::{Door, Snapshot};
 use crate::listen::{self, Connections, Phase};
 use crate::observe::AccessLog;
@@ -83,6 +84,7 @@ pub(crate) fn serve(
                     config: config.clone(),
                 }),
                 budget: Arc::default(),
+                fetcher: Fetcher::default(),
                 draining: false.into(),
             }),
             connections: Arc::new(Connections::default()),
