@@ -29,6 +29,7 @@ mod manners;
 mod models_list;
 mod pictures;
 mod process;
+mod public_web;
 mod queue;
 mod real;
 mod records;
