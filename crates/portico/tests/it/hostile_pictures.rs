@@ -165,13 +165,31 @@ fn pngs() -> Vec<Bad> {
         ("an unknown critical chunk", with(vec![chunk(b"EVIL", b"x")]), "unknown extension"),
         ("a chunk without a name", with(vec![chunk(b"\0\0\0\0", b"x")]), "no type"),
         ("two palettes", with(vec![chunk(b"PLTE", &[0; 3]), chunk(b"PLTE", &[0; 3])]), "twice"),
-        ("a profile that unpacks", with(vec![chunk(b"iCCP", &[b"icc\0\0", &bomb[..]].concat())]), "unpacks"),
+        (
+            "a profile that unpacks",
+            with(vec![chunk(b"iCCP", &[b"icc\0\0", &bomb[..]].concat())]),
+            "unpack to",
+        ),
         ("two profiles", with(vec![chunk(b"iCCP", b"icc\0\0"), chunk(b"iCCP", b"icc\0\0")]), "twice"),
-        ("a text that unpacks", with(vec![chunk(b"zTXt", &[b"Comment\0\0", &bomb[..]].concat())]), "unpacks"),
+        (
+            "a text that unpacks",
+            with(vec![chunk(b"zTXt", &[b"Comment\0\0", &bomb[..]].concat())]),
+            "unpack to",
+        ),
+        (
+            "small texts that unpack together",
+            with(vec![chunk(b"zTXt", &[b"Comment\0\0", &packed(&vec![b'A'; 100_000])[..]].concat()); 20]),
+            "unpack to",
+        ),
+        (
+            "a hundred packed texts",
+            with(vec![chunk(b"zTXt", &[b"a\0\0", &packed(b"b")[..]].concat()); 100]),
+            "unpack to",
+        ),
         (
             "an international text that unpacks",
             with(vec![chunk(b"iTXt", &[b"Comment\0\x01\0\0\0", &bomb[..]].concat())]),
-            "unpacks",
+            "unpack to",
         ),
         ("a frame beyond the canvas", with(vec![frames(1), frame(9000, 0)]), "outside"),
         ("a frame beside the canvas", with(vec![frames(1), frame(64, 60)]), "outside"),
@@ -343,6 +361,7 @@ fn gifs() -> Vec<Bad> {
         ("half of it", plain[..plain.len() / 2].to_vec(), "cut off"),
         ("no frame", [&plain[..frame], b";"].concat(), "no pixels"),
         ("an unknown block", put(b"\x99\0"), "unknown block"),
+        ("forty thousand comments", put(&[0x21, 0xfe, 0].repeat(40_000)), "too many blocks"),
         ("two thousand frames of a million pixels", large, "at most"),
     ]
 }

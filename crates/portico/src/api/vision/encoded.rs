@@ -182,7 +182,9 @@ mod tests {
         fn one_foreign_character_anywhere_is_seen(length in 1_usize..200, at in 0_usize..800, foreign in any::<char>()) {
             let mut text: Vec<char> = STANDARD.encode_to_string(vec![7; length]).chars().collect();
             let at = at % text.len();
-            prop_assume!(!foreign.is_ascii_alphanumeric() && foreign != '+' && foreign != '/' && foreign != '=');
+            if foreign.is_ascii_alphanumeric() || matches!(foreign, '+' | '/' | '=') {
+                return Ok(());
+            }
             text[at] = foreign;
             prop_assert!(Encoded::check(text.into_iter().collect::<String>().as_bytes()).is_err());
         }

@@ -7,6 +7,8 @@ use super::kind::Kind;
 use super::{Found, Metadata};
 use crate::types::Text;
 
+/// Frames and extensions: each that is taken out costs memory while the request lasts.
+const MOST_BLOCKS: u32 = 32_768;
 const EXTENSION: u8 = 0x21;
 const IMAGE: u8 = 0x2c;
 const TRAILER: u8 = 0x3b;
@@ -25,7 +27,7 @@ pub(super) fn inspect(data: &Encoded<'_>, metadata: Metadata) -> Result<Found, F
     let mut edits = Vec::new();
     let mut frames = 0_u32;
     let mut at = 13 + table_bytes(flags);
-    loop {
+    for _ in 0..MOST_BLOCKS {
         match window.byte(at).ok_or_else(truncated)? {
             IMAGE => {
                 at = frame(data, at, width, height).and_then(|blocks| end_of_blocks(&mut window, blocks))?;
@@ -51,6 +53,7 @@ pub(super) fn inspect(data: &Encoded<'_>, metadata: Metadata) -> Result<Found, F
             _ => return Err(damaged("gif_block", Text::fixed("an unknown block", "未知的数据块"))),
         }
     }
+    Err(damaged("gif_blocks", Text::fixed("it has too many blocks", "数据块过多")))
 }
 
 /// A frame lies within the screen: some readers would enlarge the picture for it. Gives the start of its pixels.

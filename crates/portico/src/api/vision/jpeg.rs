@@ -184,9 +184,10 @@ impl Walk<'_> {
             let Some(searched) = block.len().checked_sub(1).filter(|bytes| *bytes > 0) else {
                 return Err(truncated());
             };
-            let found = memchr_iter(0xff, &block[..searched])
-                .find(|found| !matches!(block[found + 1], 0x00 | 0xd0..=0xd7 | 0xff));
-            match found {
+            let found = has_marker(block).then(|| {
+                memchr_iter(0xff, &block[..searched]).find(|found| is_marker(0xff, block[found + 1]))
+            });
+            match found.flatten() {
                 Some(found) => return Ok(at + found),
                 None => at += searched,
             }
@@ -230,6 +231,18 @@ impl Walk<'_> {
         with.resize(with.len() + filler_bytes(removed, with.len()), 0xff);
         Some(Edit { start: segment.start, end: segment.end, with })
     }
+}
+
+/// Within a scan 0xFF is followed by 0 where it is a pixel's, by the number of a restart, or by another that fills.
+const fn is_marker(first: u8, second: u8) -> bool {
+    // Without branches, so that the compiler looks at many at once.
+    (first == 0xff) & (second != 0) & (second != 0xff) & (second & 0xf8 != 0xd0)
+}
+
+/// Nearly every block of a scan is without one, and in every one there are dozens of 0xFF.
+fn has_marker(block: &[u8]) -> bool {
+    let next = block.get(1..).unwrap_or_default();
+    block.iter().zip(next).fold(0, |found, (first, second)| found | u8::from(is_marker(*first, *second))) != 0
 }
 
 fn segment_of(marker: u8, content: &[u8]) -> Vec<u8> {

@@ -14,8 +14,9 @@ use crate::types::Text;
 const FRAME_BYTES: usize = 12;
 /// A file of 20 MB in pieces of 8 KB has 2,500.
 const MOST_CHUNKS: u32 = 32_768;
-/// What Pillow unpacks of a profile or a text; a few bytes can claim to hold gigabytes.
-const LARGEST_UNPACKED_BYTES: usize = 1 << 20;
+/// What Pillow unpacks of a profile or a text, here for all of them together; a few bytes can claim to hold gigabytes.
+const LARGEST_UNPACKED_BYTES: u64 = 1 << 20;
+const MOST_PACKED: u32 = 64;
 /// A profile that is packed into more than this does not unpack into less than the above.
 const LARGEST_PACKED_BYTES: usize = 1 << 20;
 /// Chunks that say how the pixels are to be seen, and nothing of where they come from.
@@ -33,7 +34,7 @@ pub(super) fn inspect(data: &Encoded<'_>, metadata: Metadata) -> Result<Found, F
         let chunk = Chunk::at(data, at)?;
         walk.judge(data, &chunk)?;
         if metadata == Metadata::Strip && !chunk.is_shown() {
-            edits.push(without(data, &chunk));
+            edits.push(walk.without(data, &chunk));
         }
         at = chunk.end;
         if &chunk.kind == b"IEND" {
@@ -126,6 +127,11 @@ struct Walk {
     pixels_ended: bool,
     announced_frames: Option<u32>,
     frames: u32,
+    /// Profiles and texts so far, and what they unpack to.
+    packed: u32,
+    unpacked_bytes: u64,
+    /// The orientation was kept; once is enough.
+    oriented: bool,
 }
 
 impl Walk {
@@ -163,10 +169,10 @@ impl Walk {
             b"iCCP" => {
                 twice(self.has_profile)?;
                 self.has_profile = true;
-                packed(data, chunk, 2)
+                self.packed(data, chunk)
             }
-            b"zTXt" => packed(data, chunk, 2),
-            b"iTXt" => international(data, chunk),
+            b"zTXt" => self.packed(data, chunk),
+            b"iTXt" => self.international(data, chunk),
             b"acTL" => {
                 twice(self.announced_frames.is_some() || self.has_pixels)?;
                 self.announced_frames = Some(data.u32_be(chunk.content()).ok_or_else(truncated)?);
@@ -206,93 +212,93 @@ impl Walk {
             _ => Ok(self.frames.max(1)),
         }
     }
-}
 
-/// A name, then `gap` bytes (the end of the name and the method), then zlib data.
-fn packed(data: &Encoded<'_>, chunk: &Chunk, gap: usize) -> Result<(), Fault> {
-    let name = data.slice(chunk.content(), chunk.bytes.min(80)).unwrap_or_default();
-    let Some(end) = name.iter().position(|byte| *byte == 0) else {
-        return Err(damaged(
-            "png_text",
-            Text::fixed("a text or profile has no name", "文本或配置文件缺少名称"),
-        ));
-    };
-    unpacks(data, chunk, end + gap)
-}
+    /// A name and its end, the method, then zlib data.
+    fn packed(&mut self, data: &Encoded<'_>, chunk: &Chunk) -> Result<(), Fault> {
+        let name = data.slice(chunk.content(), chunk.bytes.min(80)).unwrap_or_default();
+        match name.iter().position(|byte| *byte == 0) {
+            Some(end) => self.unpacks(data, chunk, end + 2),
+            None => Err(damaged(
+                "png_text",
+                Text::fixed("a text or profile has no name", "文本或配置文件缺少名称"),
+            )),
+        }
+    }
 
-/// Keyword, two bytes that say whether and how the text is packed, language, translated keyword, text.
-fn international(data: &Encoded<'_>, chunk: &Chunk) -> Result<(), Fault> {
-    let head = data.slice(chunk.content(), chunk.bytes.min(1024)).unwrap_or_default();
-    let mut ends = head.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at);
-    let Some(keyword) = ends.next() else { return Ok(()) };
-    if head.get(keyword + 1) != Some(&1) {
-        return Ok(());
+    /// Keyword, two bytes that say whether and how the text is packed, language, translated keyword, text.
+    fn international(&mut self, data: &Encoded<'_>, chunk: &Chunk) -> Result<(), Fault> {
+        let head = data.slice(chunk.content(), chunk.bytes.min(1024)).unwrap_or_default();
+        let end = |from: usize| {
+            let rest = head.get(from..)?;
+            rest.iter().position(|byte| *byte == 0).map(|end| from + end)
+        };
+        let Some(keyword) = end(0).filter(|keyword| head.get(keyword + 1) == Some(&1)) else { return Ok(()) };
+        match end(keyword + 3).and_then(|language| end(language + 1)) {
+            Some(translated) => self.unpacks(data, chunk, translated + 1),
+            None => {
+                Err(damaged("png_text", Text::fixed("a text has no end of its head", "文本块的头部不完整")))
+            }
+        }
     }
-    let text = head.get(keyword + 3..).and_then(|rest| {
-        let mut ends = rest.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at);
-        ends.nth(1).map(|end| keyword + 3 + end + 1)
-    });
-    match text {
-        Some(text) => unpacks(data, chunk, text),
-        None => Err(damaged("png_text", Text::fixed("a text has no end of its head", "文本块的头部不完整"))),
-    }
-}
 
-/// Unpacks without keeping, to see how much it would be.
-fn unpacks(data: &Encoded<'_>, chunk: &Chunk, skip: usize) -> Result<(), Fault> {
-    let bomb = || {
-        damaged(
-            "png_bomb",
-            Text::fixed(
-                "a text or profile in it unpacks to more than 1 MiB",
-                "其中的文本或配置文件解压后超过 1 MiB",
-            ),
-        )
-    };
-    let bytes = chunk.bytes.saturating_sub(skip);
-    if bytes > LARGEST_PACKED_BYTES {
-        return Err(bomb());
-    }
-    let packed = data.slice(chunk.content() + skip, bytes).ok_or_else(truncated)?;
-    let mut reader = Decompress::new(true);
-    let mut scratch = [0; 16 * 1024];
-    loop {
-        let read = usize::try_from(reader.total_in()).unwrap_or(usize::MAX);
-        let rest = packed.get(read..).unwrap_or_default();
-        let before = reader.total_out();
-        // What is no zlib data is ignored by readers, and can't be a bomb either.
-        let Ok(status) = reader.decompress(rest, &mut scratch, FlushDecompress::None) else { return Ok(()) };
-        if reader.total_out() > LARGEST_UNPACKED_BYTES as u64 {
+    /// Unpacks without keeping, to see how much it would be.
+    fn unpacks(&mut self, data: &Encoded<'_>, chunk: &Chunk, skip: usize) -> Result<(), Fault> {
+        self.packed += 1;
+        let bytes = chunk.bytes.saturating_sub(skip);
+        if bytes > LARGEST_PACKED_BYTES || self.packed > MOST_PACKED {
             return Err(bomb());
         }
-        if status == Status::StreamEnd
-            || (rest.is_empty() && reader.total_out() == before)
-            || status == Status::BufError
-        {
-            return Ok(());
+        let packed = data.slice(chunk.content() + skip, bytes).ok_or_else(truncated)?;
+        let mut reader = Decompress::new(true);
+        let mut scratch = [0; 16 * 1024];
+        loop {
+            let read = usize::try_from(reader.total_in()).unwrap_or(usize::MAX);
+            let rest = packed.get(read..).unwrap_or_default();
+            let before = reader.total_out();
+            // What is no zlib data is ignored by readers, and can't be a bomb either.
+            let status = reader.decompress(rest, &mut scratch, FlushDecompress::None);
+            let made = reader.total_out() - before;
+            self.unpacked_bytes += made;
+            if self.unpacked_bytes > LARGEST_UNPACKED_BYTES {
+                return Err(bomb());
+            }
+            if made == 0 || !matches!(status, Ok(Status::Ok)) {
+                return Ok(());
+            }
         }
+    }
+
+    /// Takes a chunk out. What stays of `eXIf` is the orientation; an empty private chunk fills up to groups of three.
+    fn without(&mut self, data: &Encoded<'_>, chunk: &Chunk) -> Edit {
+        let removed = chunk.end - chunk.start;
+        let orientation = match &chunk.kind {
+            b"eXIf" if !self.oriented => {
+                data.slice(chunk.content(), chunk.bytes).and_then(|tiff| exif::orientation(&tiff))
+            }
+            _ => None,
+        };
+        let with = match orientation {
+            Some(orientation) => {
+                self.oriented = true;
+                let mut tiff = exif::minimal(orientation).to_vec();
+                tiff.resize(tiff.len() + filler_bytes(removed, FRAME_BYTES + tiff.len()), 0);
+                self::chunk(*b"eXIf", &tiff)
+            }
+            None => match filler_bytes(removed, 0) {
+                0 => Vec::new(),
+                filler => self::chunk(*b"paDd", &[0; 2][..filler]),
+            },
+        };
+        Edit { start: chunk.start, end: chunk.end, with }
     }
 }
 
-/// Takes a chunk out. What stays of `eXIf` is the orientation; an empty private chunk fills up to groups of three.
-fn without(data: &Encoded<'_>, chunk: &Chunk) -> Edit {
-    let removed = chunk.end - chunk.start;
-    let orientation = match &chunk.kind {
-        b"eXIf" => data.slice(chunk.content(), chunk.bytes).and_then(|tiff| exif::orientation(&tiff)),
-        _ => None,
-    };
-    let with = match orientation {
-        Some(orientation) => {
-            let mut tiff = exif::minimal(orientation).to_vec();
-            tiff.resize(tiff.len() + filler_bytes(removed, FRAME_BYTES + tiff.len()), 0);
-            self::chunk(*b"eXIf", &tiff)
-        }
-        None => match filler_bytes(removed, 0) {
-            0 => Vec::new(),
-            filler => self::chunk(*b"paDd", &[0; 2][..filler]),
-        },
-    };
-    Edit { start: chunk.start, end: chunk.end, with }
+fn bomb() -> Fault {
+    let what = Text::fixed(
+        "texts and profiles in it unpack to more than 1 MiB",
+        "其中的文本或配置文件解压后超过 1 MiB",
+    );
+    damaged("png_bomb", what)
 }
 
 fn chunk(kind: [u8; 4], content: &[u8]) -> Vec<u8> {

@@ -10,6 +10,8 @@ use crate::types::Text;
 
 const HEAD_BYTES: usize = 8;
 const MOST_CHUNKS: u32 = 32_768;
+/// Of one frame: transparency, pixels, and what is unknown.
+const MOST_INNER_CHUNKS: usize = 8;
 const SIZE_AT: usize = 4;
 const FLAGS_AT: usize = 20;
 const XMP_FLAG: u8 = 0x04;
@@ -124,7 +126,10 @@ impl Walk {
         let (canvas_width, canvas_height, _) = self.canvas.unwrap_or_default();
         let mut at = chunk.content() + FRAME_HEAD_BYTES;
         let mut size = None;
-        while at < chunk.end && size.is_none() {
+        for _ in 0..MOST_INNER_CHUNKS {
+            if at >= chunk.end || size.is_some() {
+                break;
+            }
             let inner = Chunk::at(data, at, chunk.end)?;
             if matches!(&inner.kind, b"VP8 " | b"VP8L") {
                 size = Some(bitstream(data, &inner)?);
