@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, header};
 
 use super::headers::Origin;
 use super::models::Served;
@@ -113,7 +112,7 @@ impl Job {
             }
         };
         progress.note(record);
-        if facts.stream && is_event_stream(&running.sent) {
+        if facts.stream && running.sent.head.is_event_stream {
             let filter = EventFilter::new(facts.model, facts.wants_usage);
             let stream = StreamBody::running(running, filter, context.tongue, connection);
             return Ok(Answer::Stream(Box::new(stream), progress.position.get()));
@@ -181,9 +180,9 @@ impl Job {
         let name = self.served.upstream_name(&self.call.facts.model);
         let (began, connected) = (Instant::now(), Cell::new(None));
         let outbound = Outbound {
-            method: Method::POST,
             path: self.call.operation.path(),
-            make: &|| (self.origin.headers(&self.served), self.call.body(&name)),
+            fields: &|head| self.origin.write(&self.served, head),
+            body: &|| self.call.body(&name),
             timeouts: &self.snapshot.config.timeouts,
             connected: &connected,
         };
@@ -257,11 +256,6 @@ async fn accept(sent: Sent) -> Result<Sent, Refusal> {
         Ok(body) => Err(answer::refusal(status, &body)),
         Err(error) => Err(Refusal::new(Reason::UpstreamFailed).because(format!("{status}, then: {error}"))),
     }
-}
-
-fn is_event_stream(sent: &Sent) -> bool {
-    let kind = sent.head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// Reads a whole answer before a byte of it leaves: half an answer is then a status and not a torn body.

@@ -1,14 +1,13 @@
 //! The header of a request to the model server, built from parts: an allowlist, and what Portico itself knows.
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::net::IpAddr;
+
+use http::{HeaderName, HeaderValue};
 
 use super::Visit;
 use super::models::Served;
 use crate::access::{forwarded_chain, is_trusted};
 
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -19,8 +18,9 @@ const ALLOWED: [(&str, usize); 3] = [("user-agent", 256), ("traceparent", 128), 
 pub(super) struct Origin {
     allowed: [Option<HeaderValue>; ALLOWED.len()],
     request_id: HeaderValue,
-    client: HeaderValue,
-    chain: HeaderValue,
+    client: IpAddr,
+    /// Where trusted proxies are; without them, which is the rule, the chain is the client.
+    chain: Option<String>,
     is_tls: bool,
 }
 
@@ -29,17 +29,13 @@ impl Origin {
         let headers = &visit.parts.headers;
         let trusted = &visit.snapshot.config.listen.trusted_proxies;
         let peer = visit.connection.peer();
-        let client = text(&visit.client.to_string());
-        // Without proxies, which is the rule, the chain is the client.
-        let chain =
-            if trusted.is_empty() { client.clone() } else { text(&forwarded_chain(peer, headers, trusted)) };
         Self {
             allowed: ALLOWED.map(|(name, longest_bytes)| {
                 headers.get(name).filter(|value| value.len() <= longest_bytes).cloned()
             }),
             request_id: visit.context.id.clone(),
-            client,
-            chain,
+            client: visit.client,
+            chain: (!trusted.is_empty()).then(|| forwarded_chain(peer, headers, trusted)),
             // A trusted proxy in front may be where TLS ended.
             is_tls: visit.connection.is_tls()
                 || (is_trusted(peer, trusted)
@@ -47,27 +43,29 @@ impl Origin {
         }
     }
 
-    pub(super) fn headers(&self, served: &Served) -> HeaderMap {
+    /// Appends the lines. No value can hold a line end: those of the client's come from a parsed header, which
+    /// has none, and the others are addresses and words of ours.
+    pub(super) fn write(&self, served: &Served, out: &mut Vec<u8>) {
         let Self { allowed, request_id, client, chain, is_tls } = self;
-        let mut headers = HeaderMap::with_capacity(12);
+        let mut line = |name: &str, value: &[u8]| {
+            for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+                out.extend_from_slice(piece);
+            }
+        };
+        line("content-type", b"application/json");
+        line("accept", b"application/json, text/event-stream");
         for ((name, _), value) in ALLOWED.iter().zip(allowed) {
             if let Some(value) = value {
-                headers.insert(HeaderName::from_static(name), value.clone());
+                line(name, value.as_bytes());
             }
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         if let Some(key) = served.api_key() {
-            headers.insert(AUTHORIZATION, key);
+            line("authorization", key.as_bytes());
         }
-        headers.insert(X_REQUEST_ID, request_id.clone());
-        headers.insert(X_REAL_IP, client.clone());
-        headers.insert(X_FORWARDED_FOR, chain.clone());
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if *is_tls { "https" } else { "http" }));
-        headers
+        line("x-request-id", request_id.as_bytes());
+        let client = client.to_string();
+        line("x-real-ip", client.as_bytes());
+        line("x-forwarded-for", chain.as_ref().unwrap_or(&client).as_bytes());
+        line("x-forwarded-proto", if *is_tls { b"https" } else { b"http" });
     }
-}
-
-fn text(value: &str) -> HeaderValue {
-    HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

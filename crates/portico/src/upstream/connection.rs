@@ -1,31 +1,54 @@
-//! One HTTP/1.1 connection to a model server, with its driver beside it and its written bytes counted.
+//! One HTTP/1.1 connection to a model server: what is to be written, what was read, and how far either has come.
+//!
+//! Polled inside the request that uses it. Bytes are read into a buffer that all connections of a thread share, so
+//! a stream that waits for its next event holds no buffer of its own.
 
-use std::cell::Cell;
-use std::io;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::head::{self, Head, Parsed};
 use crate::config::EndpointAddress;
-use crate::types::Rope;
 
-/// A model server's response head may hold so many bytes, and 100 fields (hyper's own limit); beyond that it is garbage.
-const MAX_BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes taken from the socket at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Pieces given to the kernel in one call.
+const MOST_SLICES: usize = 16;
+/// Informational answers before the one that was asked for.
+const MOST_INFORMATIONAL: u8 = 10;
 
-pub(super) struct Connection {
-    pub(super) sender: http1::SendRequest<Rope>,
-    pub(super) driver: http1::Connection<TokioIo<Counted>, Rope>,
-    /// Bytes written to the socket since it was opened.
-    pub(super) written: Rc<Cell<u64>>,
+thread_local! {
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
-/// Connects and shakes hands. Dropping the future closes the socket.
+pub(super) struct Connection {
+    socket: Socket,
+    /// Of the request, what is not yet written.
+    unwritten: VecDeque<Bytes>,
+    /// Bytes written to the socket since it was opened.
+    written: u64,
+    /// Why nothing more can be written.
+    write_error: Option<io::Error>,
+    informational: u8,
+    /// The beginning of an answer's head, or of its body, that came in an earlier read.
+    begun: Vec<u8>,
+    /// The server closes the connection after this answer, or something on it was not as it should be.
+    is_spoiled: bool,
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Connects. Dropping the future closes the socket.
 pub(super) async fn open(address: &EndpointAddress, deadline: Duration) -> io::Result<Box<Connection>> {
     let connect = async {
         match address {
@@ -40,98 +63,179 @@ pub(super) async fn open(address: &EndpointAddress, deadline: Duration) -> io::R
     let socket = tokio::time::timeout(deadline, connect)
         .await
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long")))?;
-    let written = Rc::new(Cell::new(0));
-    let io = TokioIo::new(Counted { socket, written: written.clone() });
-    let (sender, driver) =
-        http1::Builder::new().max_buf_size(MAX_BUFFER_BYTES).handshake(io).await.map_err(io::Error::other)?;
     // Boxed once, because it is handed from request to request.
-    Ok(Box::new(Connection { sender, driver, written }))
+    Ok(Box::new(Connection {
+        socket,
+        unwritten: VecDeque::new(),
+        written: 0,
+        write_error: None,
+        informational: 0,
+        begun: Vec::new(),
+        is_spoiled: false,
+    }))
 }
 
 impl Connection {
-    /// Polls the socket's side. `Ready` means that the connection has come to its end, well or badly.
-    pub(super) fn poll_driver(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        Pin::new(&mut self.driver).poll(cx)
+    /// Takes a request to be written as the connection is polled.
+    pub(super) fn begin(&mut self, request: impl IntoIterator<Item = Bytes>) {
+        self.informational = 0;
+        self.unwritten.extend(request);
+    }
+
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    pub(super) fn is_all_written(&self) -> bool {
+        self.unwritten.is_empty()
     }
 
     /// Whether it is idle, open and without a byte that nobody asked for.
     pub(super) fn is_clean(&mut self, cx: &mut Context<'_>) -> bool {
-        self.poll_driver(cx).is_pending() && self.sender.is_ready()
+        !self.is_spoiled && self.socket.poll_read(cx, |_| ()).is_pending()
     }
-}
 
-use std::future::Future as _;
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.is_spoiled || !self.is_all_written()
+    }
 
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+    pub(super) fn spoil(&mut self) {
+        self.is_spoiled = true;
+    }
 
-/// A socket that counts what was written to it: "not one byte" has to be known, not believed.
-pub(super) struct Counted {
-    socket: Socket,
-    written: Rc<Cell<u64>>,
-}
+    /// Writes on, and reads until the head of the answer is whole. An answer may come before all is written.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, String>> {
+        loop {
+            self.poll_write(cx);
+            let Self { socket, begun, .. } = self;
+            let found = match ready!(socket.poll_read(cx, |bytes| head_in(begun, bytes))) {
+                Ok(Some(Ok(found))) => found,
+                Ok(Some(Err(why))) => return Poll::Ready(Err(format!("the answer can't be used: {why}"))),
+                Ok(None) => return Poll::Ready(Err(self.why_no_answer("it closed the connection"))),
+                Err(error) => return Poll::Ready(Err(self.why_no_answer(&error.to_string()))),
+            };
+            self.informational = self.informational.saturating_add(found.informational);
+            if self.informational > MOST_INFORMATIONAL {
+                return Poll::Ready(Err("the answer can't be used: it never begins".to_owned()));
+            }
+            if let Some(head) = found.head {
+                self.is_spoiled |= !head.is_kept;
+                return Poll::Ready(Ok(head));
+            }
+        }
+    }
 
-impl Counted {
-    fn count(&self, result: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = result {
-            self.written.set(self.written.get() + *bytes as u64);
+    /// The next bytes of the answer, given to `take` in a buffer that it may change. `None`: the server has closed.
+    /// What is left of the request is written on.
+    pub(super) fn poll_bytes<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut [u8]) -> T,
+    ) -> Poll<io::Result<Option<T>>> {
+        self.poll_write(cx);
+        if !self.begun.is_empty() {
+            let mut begun = std::mem::take(&mut self.begun);
+            return Poll::Ready(Ok(Some(take(&mut begun))));
+        }
+        self.socket.poll_read(cx, take)
+    }
+
+    fn why_no_answer(&mut self, why: &str) -> String {
+        match self.write_error.take() {
+            Some(error) => format!("the request could not be written: {error}"),
+            None => format!("the model server gave no answer: {why}"),
+        }
+    }
+
+    /// Writes what the socket takes. A failure is kept: the server may have answered before it closed.
+    fn poll_write(&mut self, cx: &mut Context<'_>) {
+        while !self.unwritten.is_empty() && self.write_error.is_none() {
+            let mut slices = [IoSlice::new(&[]); MOST_SLICES];
+            let pieces = self.unwritten.iter().zip(&mut slices);
+            let count = pieces.map(|(piece, slice)| *slice = IoSlice::new(piece)).count();
+            match self.socket.poll_write(cx, &slices[..count]) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(0)) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(bytes)) => {
+                    self.written += bytes as u64;
+                    advance(&mut self.unwritten, bytes);
+                }
+                Poll::Ready(Err(error)) => self.write_error = Some(error),
+            }
         }
     }
 }
 
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+/// What a read has brought of the answer's head.
+struct Found {
+    informational: u8,
+    head: Option<Head>,
+}
+
+/// Looks for the head in what had begun and what has come. What is behind it, or is not whole, stays in `begun`.
+fn head_in(begun: &mut Vec<u8>, bytes: &[u8]) -> Result<Found, &'static str> {
+    let mut earlier = std::mem::take(begun);
+    let all = if earlier.is_empty() {
+        bytes
+    } else {
+        earlier.extend_from_slice(bytes);
+        &earlier
+    };
+    let mut rest = all;
+    let mut informational = 0;
+    let head = loop {
+        match head::parse(rest)? {
+            Parsed::Informational(length) => {
+                rest = &rest[length..];
+                informational += 1;
+                if informational > MOST_INFORMATIONAL {
+                    break None;
+                }
+            }
+            Parsed::Head(head, length) => {
+                rest = &rest[length..];
+                break Some(head);
+            }
+            Parsed::Partial => break None,
         }
+    };
+    begun.extend_from_slice(rest);
+    Ok(Found { informational, head })
+}
+
+fn advance(pieces: &mut VecDeque<Bytes>, mut bytes: usize) {
+    while let Some(piece) = pieces.front_mut() {
+        if bytes < piece.len() {
+            piece.advance(bytes);
+            return;
+        }
+        bytes -= piece.len();
+        pieces.pop_front();
     }
 }
 
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = match &mut self.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        };
-        self.count(&result);
-        result
+impl Socket {
+    /// What has come, given to `take`; `None` at the end.
+    fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut [u8]) -> T,
+    ) -> Poll<io::Result<Option<T>>> {
+        READ.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(match self {
+                Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            })?;
+            let bytes = buffer.filled_mut();
+            Poll::Ready(Ok((!bytes.is_empty()).then(|| take(bytes))))
+        })
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = match &mut self.socket {
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        };
-        self.count(&result);
-        result
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

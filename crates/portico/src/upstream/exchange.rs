@@ -1,22 +1,22 @@
 //! One answer on its way in, with the connection that carries it.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::choose::Chosen;
 use super::connection::Connection;
+use super::framing::Framing;
 use super::pool;
 use crate::sys::clock::Instant;
 use crate::sys::deadline::Deadline;
-use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
-use hyper::body::Incoming;
 
 /// The body of an answer. Read to its end, its connection goes back to the pool; dropped before, the connection is
 /// closed, and with it the generation ends.
 pub(crate) struct Exchange {
-    incoming: Incoming,
+    framing: Framing,
+    /// Gone once the body has ended or broken.
     connection: Option<Box<Connection>>,
     endpoint: Chosen,
     /// Until the first piece, then between two pieces.
@@ -32,21 +32,29 @@ pub(crate) enum ExchangeError {
     /// No piece within the deadline.
     TimedOut,
     /// The connection broke before the end that was announced, or what came was not HTTP.
-    Broken(hyper::Error),
+    Broken(String),
     /// More than the caller takes.
     TooLarge,
 }
 
+/// What one read has brought.
+enum Piece<T> {
+    Data(T),
+    /// Bytes of the framing only.
+    Nothing,
+    End,
+}
+
 impl Exchange {
     pub(super) fn new(
-        incoming: Incoming,
+        framing: Framing,
         connection: Box<Connection>,
         endpoint: Chosen,
         first: Instant,
         stream_idle: Duration,
     ) -> Self {
         Self {
-            incoming,
+            framing,
             connection: Some(connection),
             endpoint,
             deadline: Deadline::default(),
@@ -58,73 +66,102 @@ impl Exchange {
 
     /// The next piece; `None` at the announced end.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
-        loop {
-            // First what is already here, then the socket, then what the socket brought.
-            if let Poll::Ready(piece) = self.poll_incoming(cx) {
-                return Poll::Ready(piece);
-            }
-            match self.connection.as_mut().map(|connection| connection.poll_driver(cx)) {
-                // Its end is in the body's channel by now.
-                Some(Poll::Ready(_)) => self.connection = None,
-                Some(Poll::Pending) => {
-                    if let Poll::Ready(piece) = self.poll_incoming(cx) {
-                        return Poll::Ready(piece);
-                    }
-                    return self.poll_deadline(cx);
-                }
-                None => return self.poll_deadline(cx),
-            }
-        }
+        self.poll_piece(cx, Bytes::copy_from_slice)
     }
 
     /// The whole body, up to a limit.
     pub(crate) async fn collect(mut self, limit_bytes: usize) -> Result<Bytes, ExchangeError> {
-        let mut only = Bytes::new();
-        let mut whole = BytesMut::new();
-        while let Some(chunk) = std::future::poll_fn(|cx| self.poll_chunk(cx)).await {
-            let chunk = chunk?;
-            if only.len() + whole.len() + chunk.len() > limit_bytes {
+        let announced = match self.framing {
+            Framing::Length(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        if announced > limit_bytes {
+            return Err(ExchangeError::TooLarge);
+        }
+        let mut whole = Vec::with_capacity(announced);
+        let mut append = |data: &[u8]| {
+            let fits = whole.len() + data.len() <= limit_bytes;
+            if fits {
+                whole.extend_from_slice(data);
+            }
+            fits
+        };
+        while let Some(fits) = std::future::poll_fn(|cx| self.poll_piece(cx, &mut append)).await {
+            if !fits? {
                 return Err(ExchangeError::TooLarge);
             }
-            if only.is_empty() && whole.is_empty() {
-                only = chunk;
-            } else {
-                whole.extend_from_slice(&std::mem::take(&mut only));
-                whole.extend_from_slice(&chunk);
-            }
         }
-        Ok(if whole.is_empty() { only } else { whole.freeze() })
+        Ok(whole.into())
     }
 
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+    fn poll_piece<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&[u8]) -> T,
+    ) -> Poll<Option<Result<T, ExchangeError>>> {
         loop {
-            return match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => {
-                        self.moved = true;
-                        Poll::Ready(Some(Ok(data)))
-                    }
-                    // Trailers and empty pieces say nothing.
-                    _ => continue,
-                },
-                Some(Err(error)) => Poll::Ready(Some(Err(ExchangeError::Broken(error)))),
-                None => {
-                    self.finish();
-                    Poll::Ready(None)
+            match self.poll_read(cx, &mut take) {
+                Poll::Ready(Ok(Piece::Data(data))) => {
+                    self.moved = true;
+                    return Poll::Ready(Some(Ok(data)));
                 }
-            };
+                Poll::Ready(Ok(Piece::Nothing)) => {}
+                Poll::Ready(Ok(Piece::End)) => return Poll::Ready(None),
+                Poll::Ready(Err(why)) => {
+                    self.connection = None;
+                    return Poll::Ready(Some(Err(ExchangeError::Broken(why))));
+                }
+                Poll::Pending => return self.poll_deadline(cx),
+            }
         }
+    }
+
+    fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<Result<Piece<T>, String>> {
+        let Self { framing, connection, .. } = self;
+        if *framing == Framing::Done {
+            self.finish();
+            return Poll::Ready(Ok(Piece::End));
+        }
+        let Some(connection) = connection else {
+            return Poll::Ready(Err("the connection is gone".to_owned()));
+        };
+        let read = ready!(connection.poll_bytes(cx, |bytes| {
+            let decoded = framing.decode(bytes)?;
+            let data = &bytes[decoded.data];
+            Ok((decoded.has_surplus, (!data.is_empty()).then(|| take(data))))
+        }));
+        Poll::Ready(match read {
+            Ok(Some(Ok((has_surplus, data)))) => {
+                if has_surplus {
+                    connection.spoil();
+                }
+                Ok(data.map_or(Piece::Nothing, Piece::Data))
+            }
+            Ok(Some(Err(why))) => Err(why),
+            Ok(None) if *framing == Framing::UntilClose => {
+                *framing = Framing::Done;
+                Ok(Piece::Nothing)
+            }
+            Ok(None) => Err("the connection was closed before its end".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
     }
 
     /// The answer is complete. Whether its connection is clean enough for another request is asked when one wants it:
     /// by then also bytes that nobody asked for may have come.
     fn finish(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(connection) = self.connection.take()
+            && !connection.is_spoiled()
+        {
             pool::give_back(self.endpoint.id, connection);
         }
     }
 
-    fn poll_deadline(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, ExchangeError>>> {
+    fn poll_deadline<T>(&mut self, cx: &Context<'_>) -> Poll<Option<Result<T, ExchangeError>>> {
         // The clock is read once for all pieces that came without a wait.
         if std::mem::take(&mut self.moved) {
             self.deadline_at = Instant::now() + self.stream_idle;
@@ -141,8 +178,8 @@ impl std::fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             ExchangeError::TimedOut => f.write_str("the model server sent nothing for too long"),
-            ExchangeError::Broken(error) => write!(f, "the model server's answer broke off: {error}"),
-            ExchangeError::TooLarge => f.write_str("the model server's answer is too large"),
+            ExchangeError::Broken(why) => write!(f, "the model server's answer broke off: {why}"),
+            ExchangeError::TooLarge => f.write_str("the model server's answer is larger than is taken"),
         }
     }
 }

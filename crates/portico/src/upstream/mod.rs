@@ -3,10 +3,15 @@
 //! The connection is polled inside the task of the request that uses it: no second task, no channel, and a request
 //! that is dropped takes its connection with it, which is what stops the generation. A request is sent again only
 //! when not one byte of it was written. A connection is used again only after a complete, clean exchange.
+//!
+//! HTTP/1.1 is spoken by hand (`head`, `framing`, `connection`): a model server's answer has to be read more strictly
+//! than a general client reads it, and a general client costs a channel and several copies for each request.
 
 mod choose;
 mod connection;
 mod exchange;
+mod framing;
+mod head;
 mod pool;
 mod send;
 

@@ -1,17 +1,15 @@
 //! Sending one request, to as many endpoints as it takes to reach one, but never twice.
 
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
-use hyper::body::Incoming;
+use bytes::Bytes;
 
 use super::choose::{Chosen, Endpoints};
 use super::connection::{self, Connection};
 use super::exchange::Exchange;
+use super::head::Head;
 use super::pool;
 use crate::config::Timeouts;
 use crate::sys::clock::Instant;
@@ -20,10 +18,12 @@ use crate::types::Rope;
 
 /// A request built from parts: nothing of the client's is copied but what the caller puts into the header.
 pub(crate) struct Outbound<'a> {
-    pub(crate) method: Method,
     pub(crate) path: &'static str,
+    /// Appends header lines (`name: value`, CRLF) beyond those that belong to the connection: `host`,
+    /// `content-length`, `accept-encoding`.
+    pub(crate) fields: &'a dyn Fn(&mut Vec<u8>),
     /// Made anew for each try, and there is nearly always one.
-    pub(crate) make: &'a dyn Fn() -> (HeaderMap, Rope),
+    pub(crate) body: &'a dyn Fn() -> Rope,
     pub(crate) timeouts: &'a Timeouts,
     /// Told how long it took to get a connection, also when no answer comes over it.
     pub(crate) connected: &'a Cell<Option<Duration>>,
@@ -31,7 +31,7 @@ pub(crate) struct Outbound<'a> {
 
 /// An answer's head, and the exchange that carries its body.
 pub(crate) struct Sent {
-    pub(crate) head: http::response::Parts,
+    pub(crate) head: Head,
     pub(crate) exchange: Exchange,
     pub(crate) connect: Duration,
     pub(crate) header: Duration,
@@ -80,9 +80,9 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
             let connect = if fresh { began.elapsed() } else { Duration::ZERO };
             outbound.connected.set(Some(connect));
             match exchange(connection, &endpoint, &outbound).await {
-                Ok((response, connection)) => {
+                Ok((head, connection)) => {
                     endpoint.answered();
-                    return Ok(sent(response, connection, endpoint, &outbound, began, connect));
+                    return Ok(sent(head, connection, endpoint, &outbound, began, connect));
                 }
                 Err(Attempt { wrote_nothing, failure: SendFailure::Broken(why) }) => {
                     if fresh {
@@ -105,18 +105,17 @@ pub(crate) async fn send(endpoints: &Endpoints, outbound: Outbound<'_>) -> Resul
 }
 
 fn sent(
-    response: Response<Incoming>,
+    head: Head,
     connection: Box<Connection>,
     endpoint: Chosen,
     outbound: &Outbound<'_>,
     began: Instant,
     connect: Duration,
 ) -> Sent {
-    let (head, incoming) = response.into_parts();
     let Timeouts { upstream_first_byte, stream_idle, .. } = outbound.timeouts;
     let now = Instant::now();
     let first = now + *upstream_first_byte;
-    let exchange = Exchange::new(incoming, connection, endpoint, first, *stream_idle);
+    let exchange = Exchange::new(head.framing, connection, endpoint, first, *stream_idle);
     Sent { head, exchange, connect, header: now - began }
 }
 
@@ -130,50 +129,34 @@ async fn exchange(
     mut connection: Box<Connection>,
     endpoint: &Chosen,
     outbound: &Outbound<'_>,
-) -> Result<(Response<Incoming>, Box<Connection>), Attempt> {
-    let before = connection.written.get();
-    let (request, body_bytes) = request(endpoint, outbound);
-    let mut response = pin!(connection.sender.send_request(request));
-    let mut wait = WriteThenWait::new(outbound.timeouts, body_bytes);
-    let mut driver_ended = false;
-    let answer = std::future::poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(answer) = response.as_mut().poll(cx) {
-                return Poll::Ready(answer.map_err(|error| SendFailure::Broken(describe(&error))));
-            }
-            if driver_ended {
-                break;
-            }
-            match Pin::new(&mut connection.driver).poll(cx) {
-                Poll::Ready(_) => driver_ended = true,
-                Poll::Pending => {
-                    if let Poll::Ready(answer) = response.as_mut().poll(cx) {
-                        return Poll::Ready(answer.map_err(|error| SendFailure::Broken(describe(&error))));
-                    }
-                    break;
-                }
-            }
-        }
-        wait.poll(connection.written.get() - before, cx).map(Err)
+) -> Result<(Head, Box<Connection>), Attempt> {
+    let before = connection.written();
+    let body = (outbound.body)();
+    let head = head(endpoint, outbound, body.len());
+    connection.begin(std::iter::once(head).chain(body));
+    let mut wait = WriteThenWait::new(outbound.timeouts);
+    let answer = std::future::poll_fn(|cx| match connection.poll_head(cx) {
+        Poll::Ready(head) => Poll::Ready(head.map_err(SendFailure::Broken)),
+        Poll::Pending => wait.poll(&connection, cx).map(Err),
     })
     .await;
     match answer {
-        Ok(response) => Ok((response, connection)),
-        Err(failure) => Err(Attempt { wrote_nothing: connection.written.get() == before, failure }),
+        Ok(head) => Ok((head, connection)),
+        Err(failure) => Err(Attempt { wrote_nothing: connection.written() == before, failure }),
     }
 }
 
-/// The request, and the length of its body.
-fn request(endpoint: &Chosen, outbound: &Outbound<'_>) -> (Request<Rope>, u64) {
-    let (headers, body) = (outbound.make)();
-    let body_bytes = http_body::Body::size_hint(&body).lower();
-    let mut request = Request::new(body);
-    *request.method_mut() = outbound.method.clone();
-    *request.uri_mut() = http::Uri::from_static(outbound.path);
-    *request.headers_mut() = headers;
-    request.headers_mut().insert(header::HOST, endpoint.host.clone());
-    request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    (request, body_bytes)
+fn head(endpoint: &Chosen, outbound: &Outbound<'_>, body_bytes: u64) -> Bytes {
+    let mut head = Vec::with_capacity(512);
+    for piece in [b"POST ", outbound.path.as_bytes(), b" HTTP/1.1\r\nhost: ", endpoint.host.as_bytes()] {
+        head.extend_from_slice(piece);
+    }
+    head.extend_from_slice(b"\r\ncontent-length: ");
+    head.extend_from_slice(itoa::Buffer::new().format(body_bytes).as_bytes());
+    head.extend_from_slice(b"\r\naccept-encoding: identity\r\n");
+    (outbound.fields)(&mut head);
+    head.extend_from_slice(b"\r\n");
+    head.into()
 }
 
 /// While the request is being written, `upstream_send` runs between two writes; from then on `upstream_first_byte`
@@ -181,30 +164,27 @@ fn request(endpoint: &Chosen, outbound: &Outbound<'_>) -> (Request<Rope>, u64) {
 struct WriteThenWait {
     send: Duration,
     first_byte: Duration,
-    body_bytes: u64,
     written: u64,
     deadline_at: Instant,
     deadline: Deadline,
 }
 
 impl WriteThenWait {
-    fn new(timeouts: &Timeouts, body_bytes: u64) -> Self {
+    fn new(timeouts: &Timeouts) -> Self {
         let Timeouts { upstream_send, upstream_first_byte, .. } = timeouts;
         Self {
             send: *upstream_send,
             first_byte: *upstream_first_byte,
-            body_bytes,
             written: 0,
             deadline_at: Instant::now() + *upstream_send,
             deadline: Deadline::default(),
         }
     }
 
-    fn poll(&mut self, written: u64, cx: &std::task::Context<'_>) -> Poll<SendFailure> {
-        // The head is on top of the body, so more than the body's length means that all but a little is out.
-        let all_written = written > self.body_bytes;
-        if written != self.written {
-            self.written = written;
+    fn poll(&mut self, connection: &Connection, cx: &std::task::Context<'_>) -> Poll<SendFailure> {
+        let all_written = connection.is_all_written();
+        if connection.written() != self.written {
+            self.written = connection.written();
             self.deadline_at = Instant::now() + if all_written { self.first_byte } else { self.send };
         }
         if !self.deadline.is_past(self.deadline_at, cx) {
@@ -215,14 +195,6 @@ impl WriteThenWait {
         } else {
             "the model server did not take the request in time"
         }))
-    }
-}
-
-/// hyper's own words and the cause behind them; for the log only.
-fn describe(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

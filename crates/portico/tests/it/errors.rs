@@ -33,7 +33,8 @@ async fn what_the_model_server_does_wrong_becomes_a_status_of_ours() {
         ("error 503", 503, overloaded, "upstream_busy"),
         ("error 504", 504, "timeout_error", "upstream_timeout"),
         ("silent", 504, "timeout_error", "upstream_timeout"),
-        ("endless-1xx", 504, "timeout_error", "upstream_timeout"),
+        ("endless-1xx", 502, upstream, "upstream_failed"),
+        ("te-and-length", 502, upstream, "upstream_failed"),
         ("error 400", 400, "invalid_request_error", "upstream_rejected"),
         ("error 413", 413, "invalid_request_error", "body_too_large"),
     ] {
