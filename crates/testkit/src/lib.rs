@@ -12,6 +12,7 @@
 )]
 
 pub mod client;
+pub mod corpus;
 pub mod image;
 pub mod models;
 pub mod net;

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::config::{Engine, Mode, Problems, render};
 use crate::control::{Control, Live, ReloadOutcome};
 use crate::supervise::Command;
-use crate::types::{Text, Tongue, percent_decoded};
+use crate::types::{ServerKind, Text, Tongue, percent_decoded};
 
 pub(super) async fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full<Bytes>> {
     let path = request.uri().path();
@@ -115,6 +115,8 @@ fn describe(live: &Live) -> Value {
             Engine::LlamaCpp => "llama.cpp",
             Engine::External => "external",
         },
+        "server": served.server().map(ServerKind::word),
+        "version": served.facts().version,
         "state": served.state().word(),
         "detail": served.detail().map(|text| both(&text)),
         "running": served.line.running(),

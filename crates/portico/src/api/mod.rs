@@ -7,12 +7,23 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod events;
+mod inputs;
 mod json;
+mod judge;
+mod limit;
+mod messages;
+mod parameters;
+mod salt;
 mod scan;
+mod schema;
+mod stream;
+mod tokens;
+mod tools;
 pub(crate) mod vision;
 
-pub(crate) use call::{Call, CallFacts};
+pub(crate) use call::{Call, Recipient};
 pub(crate) use events::EventFilter;
+pub(crate) use salt::CacheSalt;
 
 use crate::config::Endpoint;
 
@@ -41,6 +52,15 @@ impl Operation {
             _ => return None,
         };
         endpoints.contains(&endpoint).then_some(operation)
+    }
+
+    /// The key that holds what is asked.
+    pub(crate) const fn prompt_key(self) -> &'static str {
+        match self {
+            Operation::Completions => "prompt",
+            Operation::Embeddings => "input",
+            Operation::Chat | Operation::ListModels | Operation::RetrieveModel => "messages",
+        }
     }
 
     /// The path as the model server gets it.

@@ -55,13 +55,21 @@ pub(crate) struct ModelArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    List(JsonArguments),
+    List(ListArguments),
     Install(NameArguments),
     Advise(JsonArguments),
     Start(NameArguments),
     Stop(NameArguments),
     Restart(NameArguments),
     Logs(LogsArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    #[arg(long)]
+    pub(crate) advisories: bool,
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //! `list`, `start`, `stop` and `restart` ask the running Portico over its admin socket. `list` and `logs` work without
 //! one too: what is configured and what was logged is on disk. `install` runs here and now.
 
+mod advisories;
 mod logs;
 
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::arguments::{JsonArguments, LogsArguments, ModelCommand, NameArguments};
+use super::arguments::{JsonArguments, ListArguments, LogsArguments, ModelCommand, NameArguments};
 use super::{Context, Exit as Outcome, check};
 use crate::config::{self, Config, Engine, Model};
 use crate::supervise::{self, Installation, clean};
@@ -74,7 +75,7 @@ pub(crate) fn model(context: &Context, command: ModelCommand) -> Outcome {
 /// Runs one command. The error is one of writing: whoever read the output has gone.
 fn run(command: ModelCommand, setting: Setting<'_>, console: &mut Console<'_>) -> io::Result<Outcome> {
     let (name, verb) = match command {
-        ModelCommand::List(JsonArguments { json }) => return list(setting, json, console),
+        ModelCommand::List(arguments) => return list(setting, &arguments, console),
         ModelCommand::Install(NameArguments { name }) => return install(setting, name.as_deref(), console),
         ModelCommand::Advise(JsonArguments { json }) => return advise(json, console),
         ModelCommand::Logs(LogsArguments { name, lines, follow }) => {
@@ -169,7 +170,7 @@ fn not_running(setting: Setting<'_>) -> Text {
     )
 }
 
-fn list(setting: Setting<'_>, as_json: bool, console: &mut Console<'_>) -> io::Result<Outcome> {
+fn list(setting: Setting<'_>, arguments: &ListArguments, console: &mut Console<'_>) -> io::Result<Outcome> {
     let models = match ask(setting, Method::GET, "/models") {
         Asked::Answer(StatusCode::OK, Value::Array(models)) => models,
         Asked::Answer(status, _) => {
@@ -185,7 +186,9 @@ fn list(setting: Setting<'_>, as_json: bool, console: &mut Console<'_>) -> io::R
         }
         Asked::Failed(text) => return console.refuse(&text, Outcome::No),
     };
-    if as_json {
+    if arguments.advisories {
+        advisories::show(&models, arguments.json, console)?;
+    } else if arguments.json {
         let pretty = serde_json::to_string_pretty(&models).unwrap_or_default();
         writeln!(console.out, "{pretty}")?;
     } else {
@@ -202,6 +205,8 @@ fn configured(model: &Model) -> Value {
         "name": model.name,
         "aliases": model.aliases,
         "engine": engine_word(model.engine),
+        "server": (model.engine != Engine::External).then(|| engine_word(model.engine)),
+        "version": null,
         "state": "not running",
         "detail": null,
         "pid": null,

@@ -103,6 +103,14 @@ const ARGUMENTS: &[(&str, &str, Text)] = &[
         ),
     ),
     ("*", "json", Text::fixed("Answer in JSON", "以 JSON 输出")),
+    (
+        "model list",
+        "advisories",
+        Text::fixed(
+            "List the known security holes of each model server's version, and what covers them",
+            "列出各模型服务版本的已知安全漏洞及相应防护",
+        ),
+    ),
     ("*", "help", Text::fixed("Print help", "显示帮助")),
     ("*", "version", Text::fixed("Print version", "显示版本")),
     (

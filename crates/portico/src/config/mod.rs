@@ -133,7 +133,7 @@ fn in_file_order(problem: &Problem) -> usize {
 }
 
 /// The known word that is most likely meant, if any is near.
-fn nearest<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     words
         .into_iter()
         .map(|word| (strsim::jaro_winkler(&written.to_ascii_lowercase(), word), word))

@@ -58,6 +58,7 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
         access: Rules::new(&new),
         models: models::registry(&current),
         site: built.site,
+        cache_salt: old.cache_salt.clone(),
         config: new,
     }));
     ReloadOutcome::Done { changed: diff.changed }

@@ -18,7 +18,7 @@ use super::snapshot::Snapshot;
 use super::stream::StreamBody;
 use super::{Answer, Connection};
 use crate::api::body::BudgetGuard;
-use crate::api::{Call, EventFilter, Usage, answer};
+use crate::api::{Call, EventFilter, Recipient, Usage, answer};
 use crate::observe::{Record, UpstreamTimes};
 use crate::queue::{Admission, Permit, Place, Ticket};
 use crate::reason::{Reason, Refusal};
@@ -178,11 +178,17 @@ impl Job {
     /// Sends once. `None`: nothing was sent, and somebody is bringing the model back, so waiting makes sense.
     async fn attempt(&self, permit: Permit, progress: &Progress) -> Result<Option<(Sent, Permit)>, Refusal> {
         let name = self.served.upstream_name(&self.call.facts.model);
+        let recipient = Recipient {
+            name: &name,
+            context_tokens: self.served.context_tokens(),
+            server: self.served.server(),
+            cache_salt: self.snapshot.cache_salt.shared(),
+        };
         let (began, connected) = (Instant::now(), Cell::new(None));
         let outbound = Outbound {
             path: self.call.operation.path(),
             fields: &|head| self.origin.write(&self.served, head),
-            body: &|| self.call.body(&name),
+            body: &|| self.call.body(recipient),
             timeouts: &self.snapshot.config.timeouts,
             connected: &connected,
         };

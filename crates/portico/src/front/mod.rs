@@ -172,7 +172,7 @@ impl Visit<'_> {
             Operation::Chat | Operation::Completions | Operation::Embeddings => {
                 let (mut call, mut budget) = self.read(operation, incoming, record).await?;
                 let served = self.snapshot.models.find(&call.facts.model)?;
-                served.check(&call.facts)?;
+                served.check(&call, &self.snapshot.config.policy)?;
                 if !call.wanted().is_empty() {
                     Box::pin(pictures::fetch(self, &mut call, &mut budget, record.bytes_in)).await?;
                 }
@@ -200,7 +200,12 @@ impl Visit<'_> {
         let (body, budget) =
             api::body::collect(incoming, &self.parts.headers, &self.door.budget, bounds).await?;
         record.bytes_in = body.len() as u64;
-        let rules = api::call::Rules { limits: &config.limits, policy: &config.policy };
+        let rules = api::call::Rules {
+            limits: &config.limits,
+            policy: &config.policy,
+            // Nobody has another plan yet.
+            max_output_tokens: config.plans.first().and_then(|plan| plan.max_output_tokens),
+        };
         let call = Call::judge(operation, &body, rules)?;
         record.model = Some(call.facts.model.clone());
         record.stream = call.facts.stream;

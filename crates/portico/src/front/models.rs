@@ -7,11 +7,11 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
-use crate::api::CallFacts;
-use crate::config::{Engine, Modality, Model, Queue};
+use crate::api::Call;
+use crate::config::{Engine, Modality, Model, Policy, Queue};
 use crate::queue::{Limits, Line};
 use crate::reason::{Reason, Refusal};
-use crate::types::{ModelFacts, ModelState, Text, text};
+use crate::types::{ModelFacts, ModelState, ServerKind, Text, text};
 use crate::upstream::Endpoints;
 
 /// So many requests of one model run at once where neither the file nor the model server tells.
@@ -150,10 +150,27 @@ impl Served {
         }
     }
 
+    /// What program answers: known where Portico starts it, else asked.
+    pub(crate) fn server(&self) -> Option<ServerKind> {
+        match self.config.engine {
+            Engine::Vllm => Some(ServerKind::Vllm),
+            Engine::LlamaCpp => Some(ServerKind::LlamaCpp),
+            Engine::External => self.facts.load().server,
+        }
+    }
+
     /// What can be said about a call before it waits.
-    pub(super) fn check(&self, call: &CallFacts) -> Result<(), Refusal> {
-        if call.images > 0 && !self.modalities().contains(&Modality::Image) {
-            let model = &call.model;
+    pub(super) fn check(&self, call: &Call, policy: &Policy) -> Result<(), Refusal> {
+        let takes_images = self.modalities().contains(&Modality::Image);
+        let Call { operation, facts: call, .. } = call;
+        let model = &call.model;
+        if call.token_ids && takes_images && policy.enabled {
+            return Err(Refusal::new(Reason::InvalidValue).param(operation.prompt_key()).saying(text!(
+                "The model {model} takes images, so its prompts are taken as text only: token ids could stand for a picture that is not there.",
+                "模型 {model} 支持图片,因此其提示词只接受文本:token 编号可能冒充并不存在的图片。"
+            )));
+        }
+        if call.images > 0 && !takes_images {
             return Err(Refusal::new(Reason::ImagesNotSupported)
                 .param("messages")
                 .saying(text!("The model {model} does not take images.", "模型 {model} 不支持图片。")));

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::models::Registry;
 use crate::access::Rules;
+use crate::api::CacheSalt;
 use crate::api::body::BodyBudget;
 use crate::config::{Config, Mode};
 use crate::fetch::Fetcher;
@@ -19,6 +20,8 @@ pub(crate) struct Snapshot {
     pub(crate) access: Rules,
     pub(crate) models: Registry,
     pub(crate) site: Arc<Site>,
+    /// The same one after every reload: what is cached stays of use.
+    pub(crate) cache_salt: CacheSalt,
 }
 
 /// What outlives reloads.

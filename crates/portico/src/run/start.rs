@@ -12,6 +12,7 @@ use super::signals::{Signals, Wish};
 use super::{data, lock};
 use crate::access::Rules;
 use crate::admin;
+use crate::api::CacheSalt;
 use crate::config::{Engine, Environment, Loaded, Problems};
 use crate::control::{self, Control, ErrorLog, Plan};
 use crate::fetch::Fetcher;
@@ -54,6 +55,9 @@ pub(crate) fn serve(
     let listeners = listen::bind(&config.listen.http, threads).map_err(|error| other(error.text()))?;
     let access_log = AccessLog::start(&config.log.access, config.log.format)
         .map_err(|error| other(control::unopened::access_log(&config.log, &error)))?;
+    let cache_salt = CacheSalt::draw().map_err(|error| {
+        other(text!("the kernel gives no random numbers: {error}", "内核无法提供随机数:{error}"))
+    })?;
     let plan = Plan::new(&config, &[], None).map_err(|error| other(error.text()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -81,6 +85,7 @@ pub(crate) fn serve(
                     access: Rules::new(&config),
                     models: control::registry(&models),
                     site,
+                    cache_salt,
                     config: config.clone(),
                 }),
                 budget: Arc::default(),

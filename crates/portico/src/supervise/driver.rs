@@ -252,7 +252,6 @@ impl Driver {
             target: target(address),
             api_key: Arc::clone(&running.api_key),
             name: engine::served_name(&self.spec.model).to_owned(),
-            engine: self.spec.model.engine,
             probe: self.spec.probe,
             patience: self.spec.model.probe_timeout,
         };

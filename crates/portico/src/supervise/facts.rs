@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
 use crate::sys::http::{FetchError, Limits, Target, fetch};
-use crate::types::ModelFacts;
+use crate::types::{ModelFacts, ServerKind};
 
 const LIMITS: Limits =
     Limits { connect: Duration::from_secs(5), total: Duration::from_secs(10), max_body_bytes: 1 << 20 };
@@ -29,7 +29,7 @@ pub(crate) enum AskError {
     Key,
 }
 
-/// Asks a model server for its names, context and whether it takes images. Two requests at most, both GET; takes ten
+/// Asks a model server for its names, context, whether it takes images, and its version. Two requests at most, both GET; takes ten
 /// seconds for each at most.
 pub(crate) async fn ask(target: &Target, api_key: Option<&str>) -> Result<ModelFacts, AskError> {
     let headers = authorization(api_key).ok_or(AskError::Key)?;
@@ -39,7 +39,12 @@ pub(crate) async fn ask(target: &Target, api_key: Option<&str>) -> Result<ModelF
     }
     let list = serde_json::from_slice(&body).map_err(|_| AskError::NotAList)?;
     let facts = from_models(&list).ok_or(AskError::NotAList)?;
-    if !is_llama_cpp(&list) || (facts.context_tokens.is_some() && facts.takes_images.is_some()) {
+    if facts.server == Some(ServerKind::Vllm) {
+        return Ok(ModelFacts { version: vllm_version(target).await, ..facts });
+    }
+    if facts.server != Some(ServerKind::LlamaCpp)
+        || (facts.context_tokens.is_some() && facts.takes_images.is_some())
+    {
         return Ok(facts);
     }
     // An older llama.cpp says the rest elsewhere; that it says nothing there either is no failure.
@@ -50,24 +55,13 @@ pub(crate) async fn ask(target: &Target, api_key: Option<&str>) -> Result<ModelF
     }
 }
 
-/// The version that a vLLM tells, if it is older than the floor: 0.23.1, the first without the holes of CVE-2026-48746
-/// and CVE-2026-54233. Portico's own rules stand before them; an old engine is still one lock less.
-pub(super) async fn old_vllm(target: &Target) -> Option<String> {
+/// The version that a vLLM tells to everybody.
+async fn vllm_version(target: &Target) -> Option<Arc<str>> {
     let (status, _, body) = fetch(target, Method::GET, "/version", &[], Bytes::new(), LIMITS).await.ok()?;
     let answer: Value = serde_json::from_slice(&body).ok().filter(|_| status == StatusCode::OK)?;
-    let version = answer.get("version")?.as_str()?;
-    is_older(version, [0, 23, 1]).then(|| version.chars().filter(|c| !c.is_control()).take(40).collect())
-}
-
-/// Compares the leading numbers; what can't be read (a build from source) counts as new.
-fn is_older(version: &str, floor: [u32; 3]) -> bool {
-    let mut numbers = version.split('.').map(|part| {
-        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
-        part[..digits].parse::<u32>().ok()
-    });
-    let Some(Some(major)) = numbers.next() else { return false };
-    let mut next = || numbers.next().flatten().unwrap_or(0);
-    [major, next(), next()] < floor
+    let version: String =
+        answer.get("version")?.as_str()?.chars().filter(|c| !c.is_control()).take(40).collect();
+    (!version.is_empty()).then(|| version.into())
 }
 
 /// The header that carries the key; `None` when the key can't be one.
@@ -100,11 +94,13 @@ fn from_models(list: &Value) -> Option<ModelFacts> {
         names,
         context_tokens: context.and_then(tokens),
         takes_images: inputs.map(|inputs| inputs.iter().any(|input| input == "image")),
+        server: match list.pointer("/data/0/owned_by").and_then(Value::as_str) {
+            Some("vllm") => Some(ServerKind::Vllm),
+            Some("llamacpp") => Some(ServerKind::LlamaCpp),
+            _ => None,
+        },
+        version: None,
     })
-}
-
-fn is_llama_cpp(list: &Value) -> bool {
-    list.pointer("/data/0/owned_by").is_some_and(|owner| owner == "llamacpp")
 }
 
 /// Adds what llama.cpp's `GET /props` tells: `default_generation_settings.n_ctx` is the context of one request.
@@ -112,9 +108,9 @@ fn with_props(facts: ModelFacts, props: &Value) -> ModelFacts {
     let context = props.pointer("/default_generation_settings/n_ctx").and_then(tokens);
     let vision = props.pointer("/modalities/vision").and_then(Value::as_bool);
     ModelFacts {
-        names: facts.names,
         context_tokens: facts.context_tokens.or(context),
         takes_images: facts.takes_images.or(vision),
+        ..facts
     }
 }
 
@@ -131,33 +127,36 @@ mod tests {
 
     #[test]
     fn answers_of_both_engines_are_read() {
-        let facts = |names: &[&str], context_tokens, takes_images| ModelFacts {
+        let facts = |names: &[&str], context_tokens, takes_images, server| ModelFacts {
             names: names.iter().map(|name| Arc::from(*name)).collect(),
             context_tokens,
             takes_images,
+            server,
+            version: None,
         };
+        let (vllm, llama_cpp) = (Some(ServerKind::Vllm), Some(ServerKind::LlamaCpp));
         for (answer, wanted) in [
             (
                 json!({"object": "list", "data": [
                     {"id": "Qwen/Qwen3-VL-8B-Instruct", "object": "model", "owned_by": "vllm", "max_model_len": 32768},
                     {"id": "lora-a", "parent": "Qwen/Qwen3-VL-8B-Instruct"},
                 ]}),
-                facts(&["Qwen/Qwen3-VL-8B-Instruct", "lora-a"], Some(32768), None),
+                facts(&["Qwen/Qwen3-VL-8B-Instruct", "lora-a"], Some(32768), None, vllm),
             ),
             (
                 json!({"data": [{"id": "col", "owned_by": "llamacpp", "meta": {"n_ctx": 1024, "n_ctx_train": 4096},
                     "architecture": {"input_modalities": ["text", "image"]}}]}),
-                facts(&["col"], Some(1024), Some(true)),
+                facts(&["col"], Some(1024), Some(true), llama_cpp),
             ),
             (
                 json!({"data": [{"id": "t", "owned_by": "llamacpp", "meta": null,
                     "architecture": {"input_modalities": ["text"]}}]}),
-                facts(&["t"], None, Some(false)),
+                facts(&["t"], None, Some(false), llama_cpp),
             ),
-            (json!({"data": []}), facts(&[], None, None)),
+            (json!({"data": []}), facts(&[], None, None, None)),
             (
                 json!({"data": [{"id": 7, "max_model_len": -1}, {"id": "a\nb"}, {"id": ""}, {"id": "x".repeat(300)}]}),
-                facts(&[], None, None),
+                facts(&[], None, None, None),
             ),
         ] {
             assert_eq!(from_models(&answer), Some(wanted), "{answer}");
@@ -175,24 +174,6 @@ mod tests {
         let known =
             ModelFacts { context_tokens: Some(9), takes_images: Some(false), ..ModelFacts::default() };
         assert_eq!(with_props(known.clone(), &props), known);
-    }
-
-    #[test]
-    fn old_versions_are_told_from_new_ones() {
-        for (version, older) in [
-            ("0.22.0", true),
-            ("0.23.0.post1", true),
-            ("0.9.2+cpu", true),
-            ("0.23", true),
-            ("0.23.1", false),
-            ("0.23.1rc0", false),
-            ("0.32.0+cpu", false),
-            ("1.0", false),
-            ("dev", false),
-            ("", false),
-        ] {
-            assert_eq!(is_older(version, [0, 23, 1]), older, "{version}");
-        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! This room must never: listen beyond loopback and Unix sockets, put a key into arguments, end a process by its
 //! name, or let a model that fails take anything else with it.
 
+pub(crate) mod advisories;
 mod driver;
 mod engine;
 mod facts;

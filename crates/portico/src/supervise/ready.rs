@@ -12,8 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::facts;
-use crate::config::Engine;
+use super::{advisories, facts};
 use crate::sys::http::{Limits, Target, fetch, reach};
 use crate::types::ModelFacts;
 
@@ -37,7 +36,6 @@ pub(super) struct Question {
     pub(super) api_key: Arc<str>,
     /// What the server should call the model.
     pub(super) name: String,
-    pub(super) engine: Engine,
     pub(super) probe: Probe,
     /// For one answer. The first token of a cold GPU takes long.
     pub(super) patience: Duration,
@@ -63,7 +61,7 @@ pub(super) async fn until_ready(question: Question, last_problem: LastProblem) -
     loop {
         match attempt(&question).await {
             Ok(facts) => {
-                warn_of_old_engine(&question).await;
+                warn_of_old_engine(&question.name, &facts);
                 return facts;
             }
             Err(problem) => last_problem.note(problem),
@@ -73,14 +71,11 @@ pub(super) async fn until_ready(question: Question, last_problem: LastProblem) -
     }
 }
 
-async fn warn_of_old_engine(question: &Question) {
-    if question.engine != Engine::Vllm || question.probe == Probe::ConnectOnly {
-        return;
-    }
-    if let Some(version) = facts::old_vllm(&question.target).await {
-        let name = &question.name;
+fn warn_of_old_engine(name: &str, facts: &ModelFacts) {
+    if let Some(version) = facts.version.as_deref().filter(|version| advisories::is_old_vllm(version)) {
+        let floor = advisories::OLDEST_VLLM;
         tracing::warn!(
-            "model {name} runs vLLM {version}, which has known holes: update it to 0.23.1 or newer"
+            "model {name} runs vLLM {version}, which has known holes: update it to {floor} or newer; `portico model list --advisories` names them"
         );
     }
 }

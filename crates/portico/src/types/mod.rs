@@ -5,7 +5,7 @@ mod percent;
 mod rope;
 mod text;
 
-pub(crate) use model::{ModelFacts, ModelState};
+pub(crate) use model::{ModelFacts, ModelState, ServerKind};
 pub(crate) use percent::percent_decoded;
 pub(crate) use rope::Rope;
 pub(crate) use text::{Text, Tongue, text};

@@ -27,6 +27,23 @@ impl ModelState {
     }
 }
 
+/// A program whose ways are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerKind {
+    Vllm,
+    LlamaCpp,
+}
+
+impl ServerKind {
+    /// The word of the admin socket, which is that of `model.engine` too.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            ServerKind::Vllm => "vllm",
+            ServerKind::LlamaCpp => "llama.cpp",
+        }
+    }
+}
+
 /// What a model server says of itself when asked; absent where it can't be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ModelFacts {
@@ -34,4 +51,8 @@ pub(crate) struct ModelFacts {
     pub(crate) names: Vec<Arc<str>>,
     pub(crate) context_tokens: Option<u32>,
     pub(crate) takes_images: Option<bool>,
+    /// What program it is.
+    pub(crate) server: Option<ServerKind>,
+    /// Of that program, as it writes it.
+    pub(crate) version: Option<Arc<str>>,
 }

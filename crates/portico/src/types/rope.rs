@@ -40,6 +40,7 @@ impl Rope {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
         self.pieces.iter()
     }
@@ -49,9 +50,9 @@ impl Rope {
         self.bytes
     }
 
-    #[cfg(test)]
+    /// In one piece, copied: for small ones.
     pub(crate) fn to_vec(&self) -> Vec<u8> {
-        self.pieces.iter().flatten().copied().collect()
+        self.pieces.iter().flat_map(|piece| piece.iter().copied()).collect()
     }
 }
 

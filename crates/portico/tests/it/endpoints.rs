@@ -199,7 +199,9 @@ async fn early_answers_and_unread_bodies_end_the_call_only() {
     assert_eq!(received.len(), 3, "{:?}", received.iter().map(|r| &r.fault).collect::<Vec<_>>());
     assert_eq!(
         received[2].body_length,
-        json!({ "model": "scripted-model", "messages": chat(&big)["messages"] }).to_string().len() as u64
+        json!({ "model": "scripted-model", "max_tokens": 8192, "messages": chat(&big)["messages"] })
+            .to_string()
+            .len() as u64
     );
 }
 

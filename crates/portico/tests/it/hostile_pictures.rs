@@ -380,7 +380,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
-/// A text chunk, to be put behind a header.
-pub(crate) fn png_text(content: &[u8]) -> Vec<u8> {
-    chunk(b"tEXt", content)
+/// A chunk of a PNG, to be put behind its header.
+pub(crate) fn png_chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    chunk(kind, content)
 }

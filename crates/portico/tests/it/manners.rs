@@ -135,15 +135,15 @@ async fn the_body_is_written_anew_with_every_field() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let body = r#" { "temperature" : 0.70, "messages":[ {"role":"user","content":"a\u00e9\ud83d\ude42\n\"x\""} ],
-        "model" : "scripted" , "seed": 18446744073709551615, "logit_bias": {}, "stop": ["\u0000", null] } "#;
+        "model" : "scripted" , "seed": 9223372036854775807, "logit_bias": {}, "stop": ["\u0000"], "store": null } "#;
     let answer = portico.once("POST", CHAT, &[("Content-Type", "application/json")], body.as_bytes()).await;
     assert_eq!(answer.head.status, 200, "{}", answer.text());
     let received = &scripted.requests_to(CHAT).await[0];
     assert_eq!(
         received.json(),
         json!({
-            "model": "scripted-model", "temperature": 0.7, "seed": 18_446_744_073_709_551_615_u64, "logit_bias": {},
-            "stop": ["\u{0}", null], "messages": [{ "role": "user", "content": "aé🙂\n\"x\"" }],
+            "model": "scripted-model", "temperature": 0.7, "seed": i64::MAX, "logit_bias": {}, "max_tokens": 8192,
+            "stop": ["\u{0}"], "messages": [{ "role": "user", "content": "aé🙂\n\"x\"" }],
         })
     );
     assert!(received.body.as_deref().is_some_and(|body| !body.contains(": ")), "{:?}", received.body);

@@ -195,7 +195,8 @@ async fn bytes_pixels_and_counts_have_limits() {
     assert_eq!(portico.post_json(CHAT, &asking(&[exact.as_str(); 4])).await.head.status, 200);
     refused(&[&image::data_url(&image::png([1, 2, 3], 65, 64))], AT, "at most 4096 pixels").await;
     refused(&[exact.as_str(); 5], "messages[0].content[5].image_url.url", "together").await;
-    refused(&[exact.as_str(); 7], "messages", "at most 6").await;
+    let small = image::data_url(&image::png([1, 2, 3], 32, 32));
+    refused(&[small.as_str(); 7], "messages", "at most 6").await;
     refused(&[&data_url("animated.gif")], AT, "at most 4096 are accepted").await;
 }
 
@@ -256,7 +257,7 @@ async fn a_real_model_reads_what_was_stripped() {
         image::COLOURS.into_iter().filter(|(name, _)| matches!(*name, "red" | "blue" | "green"))
     {
         let png = image::png([r, g, b], 64, 64);
-        let text = crate::hostile_pictures::png_text(b"Author\0SECRETMARK");
+        let text = crate::hostile_pictures::png_chunk(b"tEXt", b"Author\0SECRETMARK");
         let png = [&png[..33], &text, &png[33..]].concat();
         let mut jpeg = Vec::new();
         let pixels = [r, g, b].repeat(64 * 64);

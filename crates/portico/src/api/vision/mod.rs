@@ -24,7 +24,7 @@ mod tokens;
 mod webp;
 
 pub(crate) use fault::Fault;
-pub(crate) use pictures::{Pictures, Wanted, inspect_fetched, judge_messages};
+pub(crate) use pictures::{Pictures, Wanted, inspect_fetched};
 
 use bytes::Bytes;
 

@@ -1,12 +1,13 @@
 //! Every picture of a request: judged, and put in its place as it is sent.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 
 use super::kind::Kind;
 use super::{Bounds, Metadata, Picture, inspect, inspect_url};
-use crate::api::json::{Json, Object};
+use crate::api::json::Json;
 use crate::config::{ImageUrls, Policy};
 use crate::reason::{Reason, Refusal};
 use crate::types::{Rope, Text, text};
@@ -31,105 +32,60 @@ pub(crate) struct Wanted {
     pub(crate) url: String,
 }
 
-/// Looks at every picture of a chat's messages. `body` is what `object` was parsed from.
-pub(crate) fn judge_messages(
-    object: &mut Object<'_>,
-    body: &Bytes,
-    policy: &Policy,
-) -> Result<Pictures, Refusal> {
-    let mut judge = Judge { body, policy, seen: Pictures::default() };
-    if !policy.enabled {
-        return Ok(judge.seen);
-    }
-    let Some(Json::Array(messages)) = object.find_mut("messages") else { return Ok(judge.seen) };
-    for (index, message) in messages.iter_mut().enumerate() {
-        let Json::Object(message) = message else { continue };
-        let Some(Json::Array(parts)) = message.find_mut("content") else { continue };
-        for (position, part) in parts.iter_mut().enumerate() {
-            let Json::Object(part) = part else { continue };
-            if let Some(image) = part.find_mut("image_url") {
-                judge.image_url(image, &format!("messages[{index}].content[{position}].image_url"))?;
-            }
+impl Pictures {
+    /// A string that is a `data:` URL, or an address where those are fetched: an image's `url`, or what `input_image`
+    /// holds. `body` is what the document was parsed from.
+    pub(crate) fn url(
+        &mut self,
+        slot: &mut Json<'_>,
+        body: &Bytes,
+        policy: &Policy,
+        at: &dyn fmt::Display,
+    ) -> Result<(), Refusal> {
+        // One with escapes (some writers escape every slash) is decoded, and is then its own.
+        if let Json::Escaped(_) = slot {
+            let text = slot.text().unwrap_or_default().into_owned();
+            *slot = Json::String(Cow::Owned(text));
         }
-    }
-    Ok(judge.seen)
-}
-
-struct Judge<'a> {
-    body: &'a Bytes,
-    policy: &'a Policy,
-    seen: Pictures,
-}
-
-impl Judge<'_> {
-    /// `{url, detail}`.
-    fn image_url(&mut self, image: &mut Json<'_>, at: &str) -> Result<(), Refusal> {
-        let Json::Object(image) = image else {
-            return Err(refusal(
-                at,
-                text!("{at} must be an object with a url.", "{at} 必须是带有 url 的对象。"),
-            ));
-        };
-        if let Some((key, _)) = image.0.iter().find(|(key, _)| !matches!(&**key, "url" | "detail")) {
-            let says = text!("An image has no field {key}.", "图片没有字段 {key}。");
-            return Err(refusal(&format!("{at}.{key}"), says));
-        }
-        match image.find("detail") {
-            None | Some(Json::Null) => {}
-            Some(Json::String(detail)) if matches!(&**detail, "auto" | "low" | "high") => {}
-            Some(_) => {
-                let says =
-                    Text::fixed("detail may be auto, low or high.", "detail 只能是 auto、low 或 high。");
-                return Err(refusal(&format!("{at}.detail"), says));
-            }
-        }
-        match image.find_mut("url") {
-            Some(url @ Json::String(_)) => self.url(url, &format!("{at}.url")),
-            _ => {
-                let says = Text::fixed("The image has no url.", "图片缺少 url。");
-                Err(refusal(&format!("{at}.url"), says))
-            }
-        }
-    }
-
-    /// A string that is a `data:` URL, or an address where those are fetched. Also what `input_image` holds.
-    fn url(&mut self, slot: &mut Json<'_>, param: &str) -> Result<(), Refusal> {
         let Json::String(url) = slot else { return Ok(()) };
         if is_address(url) {
-            if self.policy.image_urls != ImageUrls::Fetch {
-                return Err(refusal(
-                    param,
-                    Text::fixed(
-                        "Images must be sent inside the request as data: URLs; addresses are not fetched.",
-                        "图片必须以 data: URL 的形式放在请求中,不会从地址抓取。",
-                    ),
-                ));
-            }
-            let url = std::mem::take(url).into_owned();
-            self.seen.wanted.push(Wanted { param: param.to_owned(), url });
-            *slot = Json::Hole;
-            return Ok(());
+            return self.want(slot, policy, at);
         }
-        let picture = inspect_url(url, bounds(self.policy)).map_err(|fault| fault.refusal(param))?;
-        self.seen.add(&picture, self.policy, param)?;
+        let picture = inspect_url(url, bounds(policy)).map_err(|fault| fault.refusal(&at.to_string()))?;
+        self.add(&picture, policy, at)?;
         if !picture.is_as_sent(url) {
-            let text = self.shared(std::mem::take(url));
+            let text = match std::mem::take(url) {
+                Cow::Borrowed(text) => body.slice_ref(text.as_bytes()),
+                Cow::Owned(text) => Bytes::from(text),
+            };
             *slot = Json::Written(picture.url(&text));
         }
         Ok(())
     }
 
-    /// The text as shared bytes: a slice of the body, or its own where it stood there with escapes.
-    fn shared(&self, text: Cow<'_, str>) -> Bytes {
-        match text {
-            Cow::Borrowed(text) => self.body.slice_ref(text.as_bytes()),
-            Cow::Owned(text) => Bytes::from(text),
+    fn want(&mut self, slot: &mut Json<'_>, policy: &Policy, at: &dyn fmt::Display) -> Result<(), Refusal> {
+        let param = at.to_string();
+        if policy.image_urls != ImageUrls::Fetch {
+            return Err(refusal(
+                &param,
+                Text::fixed(
+                    "Images must be sent inside the request as data: URLs; addresses are not fetched.",
+                    "图片必须以 data: URL 的形式放在请求中,不会从地址抓取。",
+                ),
+            ));
         }
+        let url = slot.text().unwrap_or_default().into_owned();
+        self.wanted.push(Wanted { param, url });
+        *slot = Json::Hole;
+        Ok(())
     }
-}
 
-impl Pictures {
-    pub(crate) fn add(&mut self, picture: &Picture, policy: &Policy, param: &str) -> Result<(), Refusal> {
+    pub(crate) fn add(
+        &mut self,
+        picture: &Picture,
+        policy: &Policy,
+        at: &dyn fmt::Display,
+    ) -> Result<(), Refusal> {
         self.pixels = self.pixels.saturating_add(picture.pixels());
         self.tokens = self.tokens.saturating_add(picture.tokens());
         let most = policy.max_image_pixels.saturating_mul(REQUEST_PICTURES);
@@ -138,7 +94,7 @@ impl Pictures {
                 "The images of the request have more than {most} pixels together. Send fewer, or scale them down.",
                 "请求中所有图片合计超过 {most} 像素。请减少数量或缩小图片。"
             );
-            return Err(refusal(param, says).because("image: pixels of the request"));
+            return Err(refusal(&at.to_string(), says).because("image: pixels of the request"));
         }
         Ok(())
     }

@@ -40,8 +40,8 @@ table! {
     WAITING "waiting": Whole<u32> = Whole::between(0, 100_000), Is("8"), Later,
         "Requests that wait in the queue beyond those that run; one more is 429. 0: none may wait.",
         "运行之外还可排队等待的请求数,再多则返回 429。0:不允许等待。";
-    MAX_OUTPUT_TOKENS "max_output_tokens": Limit<u32> = Limit(Whole::between(1, 100_000_000)), Is("8192"), Later,
-        "Tokens of one answer.", "单个回答的 token 数。";
+    MAX_OUTPUT_TOKENS "max_output_tokens": Limit<u32> = Limit(Whole::between(1, 100_000_000)), Is("8192"), Yes,
+        "Tokens of one answer. Requests that ask for more, or name no limit, get this one.", "单个回答的 token 数。要求更多或未指定上限的请求按此值处理。";
     WEIGHT "weight": Number = Number { min: 0.001, max: 1000.0 }, Is("1.0"), Later,
         "Share of the queue in relation to others.", "在队列中相对于他人的份额。";
     PLAN_MODELS "models": List<Form<String>> = List { item: Form { read: form::model_pattern, words: &["*"], is: Text::fixed("a model's name or alias", "模型名或别名") }, max: 256 }, Is(r#"["*"]"#), Later,

@@ -2,7 +2,7 @@
 
 use super::table;
 use crate::config::form;
-use crate::config::key::Built::{Later, LaterProtects, Yes};
+use crate::config::key::Built::Yes;
 use crate::config::key::Default::Is;
 use crate::config::rule::{Flag, Form, List, OneOf, Size, Whole};
 use crate::config::{Endpoint, ImageUrls};
@@ -50,8 +50,8 @@ table! {
         "When not empty, images are fetched from these hosts only, redirects included. Names are exact.", "非空时,只从这些主机取图片(包括重定向);名称须完全一致。";
     STRIP_METADATA "strip_metadata": Flag = Flag, Is("true"), Yes,
         "Takes EXIF, GPS, XMP, IPTC and comments out of JPEG, PNG, WebP and GIF; which side is up and colour profiles stay.", "去除 JPEG、PNG、WebP、GIF 中的 EXIF、GPS、XMP、IPTC 和注释;保留方向与色彩配置。";
-    ALLOW_KEYS "allow_keys": List<Form<String>> = List { item: REQUEST_KEY, max: 256 }, Is("[]"), Later,
+    ALLOW_KEYS "allow_keys": List<Form<String>> = List { item: REQUEST_KEY, max: 256 }, Is("[]"), Yes,
         "Request keys that may pass beyond the built-in list.", "内置列表之外允许通过的请求键。";
-    DENY_KEYS "deny_keys": List<Form<String>> = List { item: REQUEST_KEY, max: 256 }, Is("[]"), LaterProtects,
-        "Request keys that may not pass.", "不允许通过的请求键。";
+    DENY_KEYS "deny_keys": List<Form<String>> = List { item: REQUEST_KEY, max: 256 }, Is("[]"), Yes,
+        "Request keys that may not pass, whatever the built-in list says.", "不允许通过的请求键,优先于内置列表。";
 }

@@ -22,7 +22,6 @@ fn a_protection_that_is_not_built_stops_the_start_and_only_warns_in_check() {
         ("[tls]\ncertificate = \"/c\"", "tls.certificate"),
         ("[tls]\neab = { kid = \"k\" }", "tls.eab.kid"),
         ("[tls]\ndns = { provider = \"p\" }", "tls.dns.provider"),
-        ("[policy]\ndeny_keys = [\"logprobs\"]", "policy.deny_keys"),
         ("[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"nobody\"", "model[0].user"),
     ] {
         let loaded = valid(text);
@@ -51,7 +50,6 @@ fn what_is_not_built_and_protects_nobody_is_a_warning() {
         ("[plan.batch]\nweight = 2\nconcurrent = 1", "plan.batch"),
         ("[stream]\nkeep = \"1m\"", "stream.keep"),
         ("[policy]\nendpoints = [\"chat\", \"rerank\"]", "policy.endpoints[1]"),
-        ("[policy]\nallow_keys = [\"x\"]", "policy.allow_keys"),
         ("[[model]]\nname = \"m\"\npath = \"p\"\nprobe_timeout = \"5s\"", "model[0].probe_timeout"),
         ("[log]\nprompts = true", "log.prompts"),
         ("[log]\nrotate = { keep = 3 }", "log.rotate.keep"),
@@ -79,11 +77,11 @@ fn defaults_empty_values_and_what_is_turned_off_are_never_spoken_about() {
         "[site]\nnames = [\"a.example\"]\n[tls]\nissuer = \"off\"\nredirect = false",
         "[access]\nhtpasswd = \"\"\nadmin_allow = []\nlogin_page = false\nlockout = { failures = 10, window = \"600s\", ban = \"15m\" }",
         "[policy]\nmax_image_bytes = \"1MiB\"\nmax_image_pixels = 1000000\nimage_urls = \"fetch\"\nimage_url_hosts = [\"a.example\"]",
-        "[policy]\nstrip_metadata = false\ndeny_keys = []\nmax_images = 2\nmax_choices = 4\nenabled = false",
+        "[policy]\nstrip_metadata = false\ndeny_keys = [\"seed\"]\nallow_keys = [\"x\"]\nmax_images = 2\nmax_choices = 4\nenabled = false",
         "[stream]\nkeep = \"0s\"\n[health]\ngenerate_every = \"0s\"\nheartbeat_url = \"\"",
         "[listen]\nmetrics = \"127.0.0.1:9321\"\nhttps = [\"127.0.0.1:8443\"]\nproxy_protocol = false",
         "[site]\nuser = \"\"\nemail = \"a@b.example\"",
-        "[cors]\norigins = []\n[log]\nprompts = false\n[plan.default]\nconcurrent = 4",
+        "[cors]\norigins = []\n[log]\nprompts = false\n[plan.default]\nconcurrent = 4\nmax_output_tokens = 100",
         "[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"\"\nboxes = \"pixels\"\nsource = \"local\"",
     ] {
         let loaded = valid(text);

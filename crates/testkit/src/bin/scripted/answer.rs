@@ -155,9 +155,9 @@ impl Call {
 }
 
 /// `GET /v1/models`, as vLLM answers it.
-pub(crate) fn models(model: &str) -> String {
+pub(crate) fn models(model: &str, owner: &str) -> String {
     let entry = json!({
-        "id": model, "object": "model", "created": CREATED, "owned_by": "scripted", "max_model_len": 4096,
+        "id": model, "object": "model", "created": CREATED, "owned_by": owner, "max_model_len": 4096,
     });
     json!({ "object": "list", "data": [entry] }).to_string()
 }

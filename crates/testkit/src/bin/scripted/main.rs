@@ -4,9 +4,9 @@
 //! hand here, because a library would refuse to be as wrong as the tests need it.
 //!
 //! ```text
-//! scripted [--listen 127.0.0.1:0 | --host H --port P | --unix PATH] [--model NAME] [--until-stdin-closes]
+//! scripted [--listen 127.0.0.1:0 | --host H --port P | --unix PATH] [--model NAME] [--vllm VERSION] [--until-stdin-closes]
 //! ```
-//! The first line on stdout is `listening ADDRESS`.
+//! The first line on stdout is `listening ADDRESS`. With `--vllm` it says that it is a vLLM of that version.
 //!
 //! # Choosing a behaviour
 //! By the request: its `model`, or the text of its last user message (or its `prompt`, or `input`), where that begins
@@ -82,6 +82,7 @@ struct Options {
     listen: String,
     unix: Option<String>,
     model: String,
+    vllm: Option<String>,
     until_stdin_closes: bool,
 }
 
@@ -104,7 +105,7 @@ async fn start() -> Result<(), String> {
     }
     .map_err(|error| format!("cannot listen: {error}"))?;
     println!("listening {address}");
-    let state = Arc::new(State::new(options.model));
+    let state = Arc::new(State::new(options.model, options.vllm));
     tokio::select! {
         () = serve(listener, state) => {}
         () = stdin_closed(), if options.until_stdin_closes => {}
@@ -150,6 +151,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         listen: "127.0.0.1:0".into(),
         unix: None,
         model: "scripted-model".into(),
+        vllm: None,
         until_stdin_closes: false,
     };
     let (mut host, mut port) = (None, None);
@@ -159,6 +161,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--listen" => options.listen = value()?,
             "--unix" => options.unix = Some(value()?),
             "--model" => options.model = value()?,
+            "--vllm" => options.vllm = Some(value()?),
             "--host" => host = Some(value()?),
             "--port" => port = Some(value()?),
             "--until-stdin-closes" => options.until_stdin_closes = true,

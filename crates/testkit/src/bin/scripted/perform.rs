@@ -107,8 +107,12 @@ impl Performance<'_> {
         }
         match (self.head.method.as_str(), self.head.path.as_str()) {
             ("GET" | "HEAD", "/health") => self.page("application/json", r#"{"status":"ok"}"#).await,
+            ("GET", "/version") if self.state.vllm.is_some() => {
+                let version = serde_json::json!({ "version": self.state.vllm });
+                self.page("application/json", &version.to_string()).await
+            }
             ("GET", "/v1/models") => {
-                self.body("HTTP/1.1 200 OK", "application/json", headers, &answer::models(model)).await
+                self.body("HTTP/1.1 200 OK", "application/json", headers, &self.models(model)).await
             }
             ("POST", "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings") => {
                 self.error(400, "the body is no JSON object").await
@@ -230,11 +234,15 @@ impl Performance<'_> {
         Ok(Outcome::Cut)
     }
 
+    fn models(&self, model: &str) -> String {
+        answer::models(model, if self.state.vllm.is_some() { "vllm" } else { "scripted" })
+    }
+
     /// Faults of the status line, the headers, and the length of the body.
     async fn head_fault(&self, fault: &Fault) -> io::Result<Outcome> {
         let json = match &self.call {
             Some(call) => call.json(&self.state.model, &call.pieces()),
-            None => answer::models(&self.state.model),
+            None => self.models(&self.state.model),
         };
         let (length, ok) = (json.len(), "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n");
         match fault {

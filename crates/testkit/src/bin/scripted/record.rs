@@ -35,6 +35,8 @@ pub(crate) enum Ended {
 
 pub(crate) struct State {
     pub(crate) model: String,
+    /// The version of the vLLM that it claims to be.
+    pub(crate) vllm: Option<String>,
     started: Instant,
     inner: Mutex<Inner>,
 }
@@ -82,8 +84,8 @@ pub(crate) struct Ticket {
 }
 
 impl State {
-    pub(crate) fn new(model: String) -> Self {
-        Self { model, started: Instant::now(), inner: Mutex::default() }
+    pub(crate) fn new(model: String, vllm: Option<String>) -> Self {
+        Self { model, vllm, started: Instant::now(), inner: Mutex::default() }
     }
 
     fn now_ms(&self) -> u64 {
