@@ -19,6 +19,7 @@ mod schema;
 mod stream;
 mod tokens;
 mod tools;
+pub(crate) mod vision;
 
 pub(crate) use call::{Call, Recipient};
 pub(crate) use events::EventFilter;
