@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Operation;
+use super::body::Body;
 use super::json::{self, Json, Object};
 use super::judge::{At, Found, Judge, missing, odd_character, too_long, wrong_type};
 use super::limit::{self, AtTheEnd, OutputLimit};
@@ -78,8 +79,8 @@ struct Head {
 
 impl Call {
     /// Parses, judges and writes anew. What the model server will read is only what was judged here.
-    pub(crate) fn judge(operation: Operation, body: &Bytes, rules: Rules<'_>) -> Result<Self, Refusal> {
-        let document = json::parse(body, rules.limits.json_depth).map_err(|error| {
+    pub(crate) fn judge(operation: Operation, body: &Body, rules: Rules<'_>) -> Result<Self, Refusal> {
+        let document = json::parse(body, body.base64(), rules.limits.json_depth).map_err(|error| {
             let Text { en, zh } = error.text();
             Refusal::new(Reason::InvalidJson)
                 .saying(text!("The request body is not valid JSON: {en}.", "请求体不是合法的 JSON:{zh}。"))
@@ -200,7 +201,7 @@ fn model<'o>(object: &'o Object<'_>) -> Result<&'o str, Refusal> {
     match object.find("model") {
         // It stands in the access record, and a record must not be as large as a body.
         Some(Json::String(name)) if name.len() > LONGEST_NAME_BYTES => Err(too_long(at, LONGEST_NAME_BYTES)),
-        Some(Json::Escaped(_)) => Err(too_long(at, LONGEST_NAME_BYTES)),
+        Some(Json::Source(_)) => Err(too_long(at, LONGEST_NAME_BYTES)),
         Some(Json::String(name)) if name.chars().any(char::is_control) => Err(odd_character(at)),
         Some(Json::String(name)) if !name.is_empty() => Ok(name),
         Some(Json::String(_) | Json::Null) | None => Err(missing(at).saying(text!(

@@ -6,9 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bytes::Bytes;
-
 use super::Operation;
+use super::body::Body;
 use super::json::{Json, Object};
 use super::parameters::{self, Fate, Parameter, Rule};
 use super::tokens::{self, Scope};
@@ -84,7 +83,7 @@ pub(super) struct Judge<'r> {
     pub(super) operation: Operation,
     pub(super) policy: &'r Policy,
     /// What the document was parsed from.
-    pub(super) body: &'r Bytes,
+    pub(super) body: &'r Body,
     pub(super) found: Found,
 }
 
@@ -270,7 +269,7 @@ pub(super) fn number(value: &Json<'_>, at: At<'_>, least: f64, most: f64) -> Res
 pub(super) fn short_text(value: &Json<'_>, at: At<'_>, most_bytes: usize) -> Result<(), Refusal> {
     match value {
         Json::String(text) if text.len() > most_bytes => Err(too_long(at, most_bytes)),
-        Json::Escaped(_) => Err(too_long(at, most_bytes)),
+        Json::Source(_) => Err(too_long(at, most_bytes)),
         Json::String(text) if text.chars().any(char::is_control) => Err(odd_character(at)),
         Json::String(_) => Ok(()),
         other => Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
@@ -295,7 +294,7 @@ pub(super) fn name(value: &Json<'_>, at: At<'_>, most_bytes: usize) -> Result<()
 /// One of these words.
 pub(super) fn word(value: &Json<'_>, at: At<'_>, words: &[&'static str]) -> Result<&'static str, Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => {
+        Json::String(_) | Json::Source(_) => {
             let known = match value {
                 Json::String(text) => words.iter().find(|word| **word == *text),
                 _ => None,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::base64_map::Base64Map;
 use super::json::{self, Json, Object};
 use super::judge::{
     At, Judge, flag, invalid, list, missing, name, no_such_field, object, retain, shown, too_long, whole,
@@ -146,7 +147,7 @@ fn arguments(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<
         return Err(too_long(at, LONGEST_ARGUMENTS_BYTES));
     }
     let has_escapes = source.contains("\\u");
-    match json::parse(source.as_bytes(), ARGUMENTS_DEPTH) {
+    match json::parse(source.as_bytes(), Base64Map::none(), ARGUMENTS_DEPTH) {
         Ok(mut document) => {
             if has_escapes && judge.data(&mut document, at)? {
                 let written = json::to_text(document);
@@ -167,7 +168,7 @@ fn arguments(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<
 
 fn content(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => judge.text(value, at),
+        Json::String(_) | Json::Source(_) => judge.text(value, at),
         Json::Array(_) => {
             let parts = list(value, at, 0, MOST_PARTS)?;
             for (index, each) in parts.iter_mut().enumerate() {
@@ -229,7 +230,7 @@ fn image_part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result
     })?;
     let here = at.field("url");
     match image.find_mut("url") {
-        Some(url @ (Json::String(_) | Json::Escaped(_))) => judge.picture(url, here),
+        Some(url @ (Json::String(_) | Json::Source(_))) => judge.picture(url, here),
         _ => Err(invalid(here, text!("The image has no url.", "图片缺少 url。"))),
     }
 }
@@ -267,7 +268,7 @@ impl Judge<'_> {
     fn picture(&mut self, url: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
         self.found.image_url_bytes += match url {
             Json::String(text) => text.len(),
-            Json::Escaped(source) => source.len(),
+            Json::Source(source) => source.len(),
             _ => 0,
         };
         self.found.pictures.url(url, self.body, self.policy, &at)
@@ -276,7 +277,7 @@ impl Judge<'_> {
     /// Values that a template may print: every string in them, and every key. Says whether something was defused.
     pub(super) fn data(&mut self, value: &mut Json<'_>, at: At<'_>) -> Result<bool, Refusal> {
         match value {
-            Json::String(_) | Json::Escaped(_) => {
+            Json::String(_) | Json::Source(_) => {
                 let before = value.text().map_or(0, |text| text.len());
                 self.text(value, at)?;
                 Ok(value.text().map_or(0, |text| text.len()) != before)

@@ -4,6 +4,7 @@
 //! the client's bytes as they came. Everything here is pure but [`body::collect`], which reads the network.
 
 pub(crate) mod answer;
+mod base64_map;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod events;

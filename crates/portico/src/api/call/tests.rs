@@ -32,7 +32,7 @@ fn policy() -> Policy {
 
 fn judge_by(policy: &Policy, operation: Operation, body: &[u8]) -> Result<Call, Refusal> {
     let rules = Rules { limits: &LIMITS, policy, max_output_tokens: Some(8192) };
-    Call::judge(operation, &Bytes::copy_from_slice(body), rules)
+    Call::judge(operation, &Bytes::copy_from_slice(body).into(), rules)
 }
 
 fn judge(operation: Operation, body: &str) -> Result<Call, Refusal> {

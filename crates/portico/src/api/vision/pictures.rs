@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::kind::Kind;
 use super::{Bounds, Metadata, Picture, inspect, inspect_url};
+use crate::api::body::Body;
 use crate::api::json::Json;
 use crate::config::{ImageUrls, Policy};
 use crate::reason::{Reason, Refusal};
@@ -38,27 +39,40 @@ impl Pictures {
     pub(crate) fn url(
         &mut self,
         slot: &mut Json<'_>,
-        body: &Bytes,
+        body: &Body,
         policy: &Policy,
         at: &dyn fmt::Display,
     ) -> Result<(), Refusal> {
-        // One with escapes (some writers escape every slash) is decoded, and is then its own.
-        if let Json::Escaped(_) = slot {
-            let text = slot.text().unwrap_or_default().into_owned();
-            *slot = Json::String(Cow::Owned(text));
-        }
-        let Json::String(url) = slot else { return Ok(()) };
-        if is_address(url) {
-            return self.want(slot, policy, at);
-        }
-        let picture = inspect_url(url, bounds(policy)).map_err(|fault| fault.refusal(&at.to_string()))?;
+        let judge = |url: &[u8]| {
+            let known = body.base64().within(url, body);
+            inspect_url(url, known, bounds(policy))
+        };
+        let (text, judged) = match slot {
+            // No picture stands behind an escape: where there is one (some writers escape every slash) this fails
+            // at once, and the decoded text is judged.
+            Json::Source(source) => match judge(source) {
+                Err(_) if memchr::memchr(b'\\', source).is_some() => {
+                    let text = slot.text().unwrap_or_default().into_owned().into_bytes();
+                    let judged = judge(&text);
+                    (Cow::Owned(text), judged)
+                }
+                judged => (Cow::Borrowed(*source), judged),
+            },
+            Json::String(url) if is_address(url) => return self.want(slot, policy, at),
+            Json::String(Cow::Borrowed(url)) => (Cow::Borrowed(url.as_bytes()), judge(url.as_bytes())),
+            Json::String(Cow::Owned(url)) => {
+                let text = std::mem::take(url).into_bytes();
+                let judged = judge(&text);
+                (Cow::Owned(text), judged)
+            }
+            _ => return Ok(()),
+        };
+        let picture = judged.map_err(|fault| fault.refusal(&at.to_string()))?;
         self.add(&picture, policy, at)?;
-        if !picture.is_as_sent(url) {
-            let text = match std::mem::take(url) {
-                Cow::Borrowed(text) => body.slice_ref(text.as_bytes()),
-                Cow::Owned(text) => Bytes::from(text),
-            };
-            *slot = Json::Written(picture.url(&text));
+        match text {
+            Cow::Borrowed(text) if picture.is_as_sent(text) => {}
+            Cow::Borrowed(text) => *slot = Json::Written(picture.url(&body.slice_ref(text))),
+            Cow::Owned(text) => *slot = Json::Written(picture.url(&text.into())),
         }
         Ok(())
     }
@@ -120,7 +134,8 @@ pub(crate) fn inspect_fetched(
     let (picture, text) = judged
         .and_then(|kind| {
             let text = base64_simd::STANDARD.encode_to_string(bytes);
-            inspect(kind, &text, 0, bounds(policy)).map(|picture| (picture, Bytes::from(text)))
+            inspect(kind, text.as_bytes(), 0, 0..0, bounds(policy))
+                .map(|picture| (picture, Bytes::from(text)))
         })
         .map_err(|fault| fault.refusal(param))?;
     let url = picture.url(&text);
