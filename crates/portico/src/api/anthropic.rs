@@ -27,6 +27,15 @@ pub(super) fn tools(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> 
                 // When its arguments come, and when it is shown to the model: at once.
                 ("eager_input_streaming" | "defer_loading", Json::Null) => Ok(false),
                 ("eager_input_streaming" | "defer_loading", _) => flag(value, here).map(|_| false),
+                ("allowed_callers", Json::Null) => Ok(false),
+                ("allowed_callers", _) => {
+                    for (index, caller) in list(value, here, 0, 8)?.iter().enumerate() {
+                        word(caller, here.item(index), &["direct"])?;
+                    }
+                    Ok(false)
+                }
+                // No model server behind Portico shows them to the model.
+                ("input_examples", _) => Ok(false),
                 _ => Ok(true),
             }
         })?;

@@ -38,9 +38,10 @@ fn message(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<()
     let message = object(value, at)?;
     let place = match message.find("role") {
         None | Some(Json::Null) => return Err(missing(at.field("role"))),
-        Some(role) => match word(role, at.field("role"), &["user", "assistant"])? {
+        Some(role) => match word(role, at.field("role"), &["user", "assistant", "system"])? {
             "user" => Place::User,
-            _ => Place::Assistant,
+            "assistant" => Place::Assistant,
+            _ => Place::System,
         },
     };
     if message.find("content").is_none() {
@@ -107,6 +108,9 @@ fn block(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, place: Place) 
             (_, "type", _) => Ok(true),
             (_, "cache_control", _) => cache_control(judge, value, here).map(|()| false),
             ("text", "text", _) => judge.piece(value, here).map(|()| true),
+            // Clients send back what they got.
+            ("image", "transformations", Json::Null) => Ok(false),
+            ("tool_use" | "tool_result", "toolset_name", Json::Null) => Ok(false),
             // Where a text was quoted from: means nothing in a question.
             ("text", "citations", _) => Ok(false),
             ("image", "source", _) => source(judge, value, here).map(|()| true),
