@@ -13,7 +13,7 @@ use serde_json::Value;
 pub struct Case {
     /// File and name, for messages.
     pub name: String,
-    /// `chat`, `completions` or `embeddings`.
+    /// `chat`, `completions`, `embeddings`, `responses`, `messages`, `count_tokens`, `rerank` or `score`.
     pub on: String,
     pub body: Vec<u8>,
     pub verdict: Verdict,
@@ -34,6 +34,11 @@ impl Case {
             "chat" => "/v1/chat/completions",
             "completions" => "/v1/completions",
             "embeddings" => "/v1/embeddings",
+            "responses" => "/v1/responses",
+            "messages" => "/v1/messages",
+            "count_tokens" => "/v1/messages/count_tokens",
+            "rerank" => "/v1/rerank",
+            "score" => "/v1/score",
             other => panic!("{}: there is no operation {other}", self.name),
         }
     }

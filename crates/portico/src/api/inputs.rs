@@ -42,7 +42,7 @@ fn texts(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, most: usize) -
     }
 }
 
-fn one_text(judge: &Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
+pub(super) fn one_text(judge: &Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     match value {
         Json::String(text) if text.is_empty() => Err(missing(at)),
         _ => judge.text(value, at),
@@ -114,7 +114,9 @@ pub(super) fn metadata(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> R
         if key.len() > 64 {
             return Err(super::judge::too_long(at.field(key), 64));
         }
-        super::judge::short_text(value, at.field(key), 2048)?;
+        if *value != Json::Null {
+            super::judge::short_text(value, at.field(key), 2048)?;
+        }
     }
     Ok(())
 }

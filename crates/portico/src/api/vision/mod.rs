@@ -83,9 +83,13 @@ fn inspect_url(url: &[u8], known: Range<usize>, bounds: Bounds) -> Result<Pictur
 }
 
 /// Judges a picture whose type and base64 come apart, as in Anthropic's `source`.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the endpoint /v1/messages, which is not built yet"))]
-pub(crate) fn inspect_base64(media_type: &str, data: &str, bounds: Bounds) -> Result<Picture, Fault> {
-    inspect(data_url::kind(media_type)?, data.as_bytes(), 0, 0..0, bounds)
+fn inspect_base64(
+    media_type: &str,
+    data: &[u8],
+    known: Range<usize>,
+    bounds: Bounds,
+) -> Result<Picture, Fault> {
+    inspect(data_url::kind(media_type)?, data, 0, known, bounds)
 }
 
 fn inspect(

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::kind::Kind;
-use super::{Bounds, Metadata, Picture, inspect, inspect_url};
+use super::{Bounds, Fault, Metadata, Picture, inspect, inspect_base64, inspect_url};
 use crate::api::body::Body;
 use crate::api::json::Json;
 use crate::config::{ImageUrls, Policy};
@@ -43,37 +44,35 @@ impl Pictures {
         policy: &Policy,
         at: &dyn fmt::Display,
     ) -> Result<(), Refusal> {
-        let judge = |url: &[u8]| {
-            let known = body.base64().within(url, body);
-            inspect_url(url, known, bounds(policy))
-        };
-        let (text, judged) = match slot {
-            // No picture stands behind an escape: where there is one (some writers escape every slash) this fails
-            // at once, and the decoded text is judged.
-            Json::Source(source) => match judge(source) {
-                Err(_) if memchr::memchr(b'\\', source).is_some() => {
-                    let text = slot.text().unwrap_or_default().into_owned().into_bytes();
-                    let judged = judge(&text);
-                    (Cow::Owned(text), judged)
-                }
-                judged => (Cow::Borrowed(*source), judged),
-            },
-            Json::String(url) if is_address(url) => return self.want(slot, policy, at),
-            Json::String(Cow::Borrowed(url)) => (Cow::Borrowed(url.as_bytes()), judge(url.as_bytes())),
-            Json::String(Cow::Owned(url)) => {
-                let text = std::mem::take(url).into_bytes();
-                let judged = judge(&text);
-                (Cow::Owned(text), judged)
-            }
-            _ => return Ok(()),
-        };
-        let picture = judged.map_err(|fault| fault.refusal(&at.to_string()))?;
-        self.add(&picture, policy, at)?;
-        match text {
-            Cow::Borrowed(text) if picture.is_as_sent(text) => {}
-            Cow::Borrowed(text) => *slot = Json::Written(picture.url(&body.slice_ref(text))),
-            Cow::Owned(text) => *slot = Json::Written(picture.url(&text.into())),
+        if let Json::String(text) = slot
+            && is_address(text)
+        {
+            return self.want(slot, policy, at);
         }
+        let inspect = |url: &[u8], known| inspect_url(url, known, bounds(policy));
+        let Some((text, picture)) = judged(slot, body, inspect) else { return Ok(()) };
+        let picture = picture.map_err(|fault| fault.refusal(&at.to_string()))?;
+        self.add(&picture, policy, at)?;
+        if !matches!(text, Cow::Borrowed(text) if picture.is_as_sent(text)) {
+            *slot = Json::Written(picture.url(&bytes_of(text, body)));
+        }
+        Ok(())
+    }
+
+    /// The same for a picture whose type and base64 come apart.
+    pub(crate) fn base64(
+        &mut self,
+        media_type: &str,
+        slot: &mut Json<'_>,
+        body: &Body,
+        policy: &Policy,
+        at: &dyn fmt::Display,
+    ) -> Result<(), Refusal> {
+        let inspect = |data: &[u8], known| inspect_base64(media_type, data, known, bounds(policy));
+        let Some((text, picture)) = judged(slot, body, inspect) else { return Ok(()) };
+        let picture = picture.map_err(|fault| fault.refusal(&at.to_string()))?;
+        self.add(&picture, policy, at)?;
+        *slot = Json::Written(picture.data(&bytes_of(text, body)));
         Ok(())
     }
 
@@ -114,6 +113,43 @@ impl Pictures {
     }
 }
 
+/// A picture's text, and what is made of it.
+type Judged<'a> = (Cow<'a, [u8]>, Result<Picture, Fault>);
+
+/// What stands in a slot; nothing where there is no text.
+fn judged<'a>(
+    slot: &mut Json<'a>,
+    body: &Body,
+    inspect: impl Fn(&[u8], Range<usize>) -> Result<Picture, Fault>,
+) -> Option<Judged<'a>> {
+    let inspect = |text: &[u8]| inspect(text, body.base64().within(text, body));
+    let owned = |text: Vec<u8>| {
+        let picture = inspect(&text);
+        Some((Cow::Owned(text), picture))
+    };
+    match slot {
+        // No picture stands behind an escape: where there is one (some writers escape every slash) this fails at
+        // once, and the decoded text is judged.
+        Json::Source(source) => match inspect(source) {
+            Err(_) if memchr::memchr(b'\\', source).is_some() => {
+                owned(slot.text().unwrap_or_default().into_owned().into_bytes())
+            }
+            picture => Some((Cow::Borrowed(*source), picture)),
+        },
+        Json::String(Cow::Borrowed(text)) => Some((Cow::Borrowed(text.as_bytes()), inspect(text.as_bytes()))),
+        Json::String(Cow::Owned(text)) => owned(std::mem::take(text).into_bytes()),
+        _ => None,
+    }
+}
+
+/// What was borrowed lies in the body.
+fn bytes_of(text: Cow<'_, [u8]>, body: &Bytes) -> Bytes {
+    match text {
+        Cow::Borrowed(text) => body.slice_ref(text),
+        Cow::Owned(text) => text.into(),
+    }
+}
+
 /// A picture that was fetched, as it is sent: the same rules as for one that came in the request.
 pub(crate) fn inspect_fetched(
     media_type: &str,
@@ -123,7 +159,7 @@ pub(crate) fn inspect_fetched(
 ) -> Result<(Picture, Rope), Refusal> {
     let kind = Kind::of_media_type(media_type);
     let judged = kind.ok_or_else(|| {
-        super::Fault::new(
+        Fault::new(
             "media_type",
             Text::fixed(
                 "What stands at the image's address is not a PNG, JPEG, WebP or GIF by its Content-Type.",
@@ -160,7 +196,7 @@ fn refusal(param: &str, says: Text) -> Refusal {
     Refusal::new(Reason::InvalidValue).param(param).saying(says)
 }
 
-impl super::Fault {
+impl Fault {
     fn refusal(self, param: &str) -> Refusal {
         refusal(param, self.says).because(format!("image: {}", self.rule))
     }

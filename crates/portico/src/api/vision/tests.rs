@@ -174,8 +174,8 @@ fn an_address_of_a_picture_has_one_spelling() {
     let jpg = Bytes::from(format!("data:image/jpg;base64,{jpeg}"));
     let picture = inspect_url(&jpg, 0..0, BOUNDS).unwrap();
     assert_eq!(picture.url(&jpg).to_vec(), format!("data:image/jpeg;base64,{jpeg}").as_bytes());
-    assert_eq!(inspect_base64("image/png", &png, BOUNDS).unwrap().kind, Kind::Png);
-    assert_eq!(inspect_base64("image/jpeg", &png, BOUNDS).unwrap_err().rule, "mismatch");
+    assert_eq!(inspect_base64("image/png", png.as_bytes(), 0..0, BOUNDS).unwrap().kind, Kind::Png);
+    assert_eq!(inspect_base64("image/jpeg", png.as_bytes(), 0..0, BOUNDS).unwrap_err().rule, "mismatch");
     for (head, rule) in [
         ("data:image/png,", "data_url"),
         ("data:;base64,", "media_type"),

@@ -55,12 +55,14 @@ fn judge_endpoint(reader: &mut Reader<'_, '_, '_>, all: &[Endpoint], index: usiz
         );
     }
     match endpoint {
-        Endpoint::Models | Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => {}
-        Endpoint::Responses
+        Endpoint::Models
+        | Endpoint::Chat
+        | Endpoint::Completions
+        | Endpoint::Embeddings
+        | Endpoint::Responses
         | Endpoint::Messages
         | Endpoint::Rerank
-        | Endpoint::Score
-        | Endpoint::Transcriptions
-        | Endpoint::Realtime => reader.note(&spot, Severity::Warning),
+        | Endpoint::Score => {}
+        Endpoint::Transcriptions | Endpoint::Realtime => reader.note(&spot, Severity::Warning),
     }
 }
