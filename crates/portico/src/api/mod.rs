@@ -4,6 +4,7 @@
 //! the client's bytes as they came. Everything here is pure but [`body::collect`], which reads the network.
 
 pub(crate) mod answer;
+mod audio;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod events;
@@ -12,6 +13,7 @@ mod json;
 mod judge;
 mod limit;
 mod messages;
+pub(crate) mod multipart;
 mod parameters;
 mod salt;
 mod scan;
@@ -19,6 +21,7 @@ mod schema;
 mod stream;
 mod tokens;
 mod tools;
+pub(crate) mod transcription;
 
 pub(crate) use call::{Call, Recipient};
 pub(crate) use events::EventFilter;
@@ -34,6 +37,7 @@ pub(crate) enum Operation {
     Chat,
     Completions,
     Embeddings,
+    Transcriptions,
 }
 
 impl Operation {
@@ -48,6 +52,7 @@ impl Operation {
             ("POST", "/v1/chat/completions") => (Operation::Chat, Endpoint::Chat),
             ("POST", "/v1/completions") => (Operation::Completions, Endpoint::Completions),
             ("POST", "/v1/embeddings") => (Operation::Embeddings, Endpoint::Embeddings),
+            ("POST", "/v1/audio/transcriptions") => (Operation::Transcriptions, Endpoint::Transcriptions),
             _ => return None,
         };
         endpoints.contains(&endpoint).then_some(operation)
@@ -58,6 +63,7 @@ impl Operation {
         match self {
             Operation::Completions => "prompt",
             Operation::Embeddings => "input",
+            Operation::Transcriptions => "file",
             Operation::Chat | Operation::ListModels | Operation::RetrieveModel => "messages",
         }
     }
@@ -69,6 +75,7 @@ impl Operation {
             Operation::Chat => "/v1/chat/completions",
             Operation::Completions => "/v1/completions",
             Operation::Embeddings => "/v1/embeddings",
+            Operation::Transcriptions => "/v1/audio/transcriptions",
         }
     }
 }

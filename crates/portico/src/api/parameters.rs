@@ -186,7 +186,8 @@ pub(super) fn table(operation: Operation) -> &'static [Parameter] {
         Operation::Chat => CHAT,
         Operation::Completions => COMPLETIONS,
         Operation::Embeddings => EMBEDDINGS,
-        Operation::ListModels | Operation::RetrieveModel => &[],
+        // A form has a table of its own, in `transcription`.
+        Operation::ListModels | Operation::RetrieveModel | Operation::Transcriptions => &[],
     }
 }
 
@@ -195,7 +196,7 @@ pub(super) fn required(operation: Operation) -> &'static [&'static str] {
         Operation::Chat => &["messages"],
         Operation::Completions => &["prompt"],
         Operation::Embeddings => &["input"],
-        Operation::ListModels | Operation::RetrieveModel => &[],
+        Operation::ListModels | Operation::RetrieveModel | Operation::Transcriptions => &[],
     }
 }
 

@@ -55,12 +55,15 @@ fn judge_endpoint(reader: &mut Reader<'_, '_, '_>, all: &[Endpoint], index: usiz
         );
     }
     match endpoint {
-        Endpoint::Models | Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => {}
+        Endpoint::Models
+        | Endpoint::Chat
+        | Endpoint::Completions
+        | Endpoint::Embeddings
+        | Endpoint::Transcriptions => {}
         Endpoint::Responses
         | Endpoint::Messages
         | Endpoint::Rerank
         | Endpoint::Score
-        | Endpoint::Transcriptions
         | Endpoint::Realtime => reader.note(&spot, Severity::Warning),
     }
 }

@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     Chat,
     Completion,
     Embeddings,
+    Transcription,
 }
 
 /// What a request asks for.
@@ -27,11 +28,16 @@ pub(crate) struct Call {
     base64: bool,
     images: usize,
     prompt_tokens: usize,
+    /// `response_format` of a transcription.
+    format: String,
 }
 
 impl Call {
-    /// `None`: not one of the three calls, or no JSON object.
+    /// `None`: not one of the calls, or no JSON object (no form, for a transcription).
     pub(crate) fn read(path: &str, body: &[u8]) -> Option<Self> {
+        if path == "/v1/audio/transcriptions" {
+            return Self::transcription(body);
+        }
         let kind = match path {
             "/v1/chat/completions" => Kind::Chat,
             "/v1/completions" => Kind::Completion,
@@ -43,7 +49,9 @@ impl Call {
         let (text, images) = match kind {
             Kind::Chat => last_user_message(&body["messages"]),
             Kind::Completion => (strings(&body["prompt"]).into_iter().next().unwrap_or_default(), 0),
-            Kind::Embeddings => (strings(&body["input"]).into_iter().next().unwrap_or_default(), 0),
+            Kind::Embeddings | Kind::Transcription => {
+                (strings(&body["input"]).into_iter().next().unwrap_or_default(), 0)
+            }
         };
         let limit = [&body["max_completion_tokens"], &body["max_tokens"]].into_iter().find_map(Value::as_u64);
         Some(Self {
@@ -57,7 +65,41 @@ impl Call {
             prompt_tokens: text.split_whitespace().count() + images,
             text,
             images,
+            format: String::new(),
         })
+    }
+
+    /// A form, read as simply as can be: its first line is the boundary, and what is not text is the file.
+    fn transcription(body: &[u8]) -> Option<Self> {
+        let boundary = &body[..memchr::memmem::find(body, b"\r\n")?];
+        let delimiter = [b"\r\n", boundary].concat();
+        let field = |name: &str| {
+            let head = format!("Content-Disposition: form-data; name=\"{name}\"");
+            let start = memchr::memmem::find(body, head.as_bytes())?;
+            let start = start + memchr::memmem::find(&body[start..], b"\r\n\r\n")? + 4;
+            let length = memchr::memmem::find(&body[start..], &delimiter)?;
+            Some(&body[start..start + length])
+        };
+        let text = |name: &str| field(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        let file = field("file")?;
+        Some(Self {
+            kind: Kind::Transcription,
+            stream: false,
+            include_usage: false,
+            max_tokens: usize::MAX,
+            model: text("model")?,
+            text: text("prompt").unwrap_or_else(|| format!("{} bytes", file.len())),
+            inputs: Vec::new(),
+            base64: false,
+            images: 0,
+            prompt_tokens: 0,
+            format: text("response_format").unwrap_or_default(),
+        })
+    }
+
+    /// What kind of text the answer is.
+    pub(crate) fn content_type(&self) -> &'static str {
+        if matches!(self.format.as_str(), "text" | "srt" | "vtt") { "text/plain" } else { "application/json" }
     }
 
     /// The fault this call asks for, without `fault:`.
@@ -115,6 +157,15 @@ impl Call {
     pub(crate) fn json(&self, model: &str, pieces: &[String]) -> String {
         if self.kind == Kind::Embeddings {
             return self.embeddings(model);
+        }
+        if self.kind == Kind::Transcription {
+            let text = pieces.concat();
+            return match self.format.as_str() {
+                "text" => text,
+                "srt" => format!("1\n00:00:00,000 --> 00:00:01,000\n{text}\n"),
+                "vtt" => format!("WEBVTT\n\n00:00.000 --> 00:01.000\n{text}\n"),
+                _ => json!({ "text": text, "usage": { "type": "duration", "seconds": 1 } }).to_string(),
+            };
         }
         let kept = &pieces[..pieces.len().min(self.max_tokens)];
         let text = kept.concat();
