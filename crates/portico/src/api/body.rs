@@ -57,7 +57,8 @@ impl BudgetGuard {
         }
     }
 
-    fn take(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
+    /// `total`: what all requests together may hold.
+    pub(crate) fn take(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
         let grown = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= total);
         match self.budget.held_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown) {
             Ok(_) => {

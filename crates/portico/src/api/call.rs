@@ -10,6 +10,7 @@ use super::json::{self, Json, Object};
 use super::judge::{At, Found, Judge, missing, odd_character, too_long, wrong_type};
 use super::limit::{self, AtTheEnd, OutputLimit};
 use super::messages;
+use super::vision::{self, Pictures, Wanted};
 use crate::config::{Limits, Policy};
 use crate::reason::{Reason, Refusal};
 use crate::types::{Rope, ServerKind, Text, text};
@@ -35,6 +36,8 @@ pub(crate) struct CallFacts {
     /// The client itself asked for the usage event of a stream.
     pub(crate) wants_usage: bool,
     pub(crate) images: u32,
+    /// What the images will be to the model, as an estimate; those that are still to be fetched are not in it.
+    pub(crate) image_tokens: u64,
     /// The prompt is given as token ids, in which nobody has looked for control tokens.
     pub(crate) token_ids: bool,
 }
@@ -46,6 +49,7 @@ pub(crate) struct Call {
     pub(crate) facts: CallFacts,
     head: Head,
     rest: Rope,
+    pictures: Pictures,
 }
 
 /// Whom a body is written for.
@@ -84,7 +88,7 @@ impl Call {
             return Err(wrong_type("body", &document, Text::fixed("an object", "对象")));
         };
         let model = model(&object)?.into();
-        let mut judge = Judge { operation, policy: rules.policy, found: Found::default() };
+        let mut judge = Judge { operation, policy: rules.policy, body, found: Found::default() };
         judge.object(&mut object)?;
         let mut found = judge.found;
         if !rules.policy.enabled {
@@ -95,10 +99,33 @@ impl Call {
             stream: found.stream,
             wants_usage: found.wants_usage,
             images: found.images,
+            image_tokens: found.pictures.tokens,
             token_ids: found.token_ids,
         };
         let head = Head::new(operation, &found, &object, body.len(), rules.max_output_tokens);
-        Ok(Self { operation, facts, head, rest: json::write_rest(object, body) })
+        Ok(Self { operation, facts, head, rest: json::write_rest(object, body), pictures: found.pictures })
+    }
+
+    /// Pictures that have to be fetched before the call can be sent, in their order.
+    pub(crate) fn wanted(&self) -> &[Wanted] {
+        &self.pictures.wanted
+    }
+
+    /// Puts in what was fetched for [`Call::wanted`], each with its media type, once it is judged like any other.
+    pub(crate) fn take_fetched(
+        &mut self,
+        fetched: Vec<(String, Bytes)>,
+        policy: &Policy,
+    ) -> Result<(), Refusal> {
+        let mut fillings = Vec::with_capacity(fetched.len());
+        for (wanted, (media_type, bytes)) in std::mem::take(&mut self.pictures.wanted).iter().zip(fetched) {
+            let (picture, filling) = vision::inspect_fetched(&media_type, &bytes, policy, &wanted.param)?;
+            self.pictures.add(&picture, policy, &wanted.param)?;
+            fillings.push(filling);
+        }
+        self.facts.image_tokens = self.pictures.tokens;
+        self.rest.fill(fillings);
+        Ok(())
     }
 
     /// The body for one model server.

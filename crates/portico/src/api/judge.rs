@@ -6,10 +6,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::Operation;
 use super::json::{Json, Object};
 use super::parameters::{self, Fate, Parameter, Rule};
 use super::tokens::{self, Scope};
+use super::vision::Pictures;
 use crate::config::Policy;
 use crate::reason::{Reason, Refusal};
 use crate::types::{Text, text};
@@ -66,6 +69,7 @@ pub(super) struct Found {
     pub(super) images: u32,
     /// Of their data: URLs.
     pub(super) image_url_bytes: usize,
+    pub(super) pictures: Pictures,
     /// A prompt is given as token ids, in which nobody sees control tokens.
     pub(super) token_ids: bool,
     pub(super) max_tokens: Option<u32>,
@@ -79,6 +83,8 @@ pub(super) struct Found {
 pub(super) struct Judge<'r> {
     pub(super) operation: Operation,
     pub(super) policy: &'r Policy,
+    /// What the document was parsed from.
+    pub(super) body: &'r Bytes,
     pub(super) found: Found,
 }
 

@@ -214,7 +214,7 @@ fn part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), R
     }
 }
 
-/// A picture comes inside the request, never as an address: the model server would fetch it from inside the network.
+/// `{url, detail}`. What stands in the url is `vision`'s to judge.
 fn image_part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     judge.found.images += 1;
     let image = object(value, at)?;
@@ -227,30 +227,11 @@ fn image_part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result
             _ => Err(no_such_field(at, key)),
         }
     })?;
-    let at = at.field("url");
-    match image.find("url") {
-        Some(Json::String(url)) if is_data(url) => {
-            judge.found.image_url_bytes += url.len();
-            Ok(())
-        }
-        // Some writers escape every slash.
-        Some(Json::Escaped(source)) if is_data(source) => {
-            judge.found.image_url_bytes += source.len();
-            Ok(())
-        }
-        Some(Json::String(_) | Json::Escaped(_)) => Err(invalid(
-            at,
-            text!(
-                "Images must be sent inside the request as data: URLs; addresses are not fetched.",
-                "图片必须以 data: URL 的形式放在请求中,不会从地址抓取。"
-            ),
-        )),
-        _ => Err(invalid(at, text!("The image has no url.", "图片缺少 url。"))),
+    let here = at.field("url");
+    match image.find_mut("url") {
+        Some(url @ (Json::String(_) | Json::Escaped(_))) => judge.picture(url, here),
+        _ => Err(invalid(here, text!("The image has no url.", "图片缺少 url。"))),
     }
-}
-
-fn is_data(url: &str) -> bool {
-    url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }
 
 /// The number of pictures where nobody judges the parts.
@@ -282,6 +263,16 @@ pub(super) fn template_switches(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<
 }
 
 impl Judge<'_> {
+    /// A picture by its URL: judged, and put in its place as it is sent.
+    fn picture(&mut self, url: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
+        self.found.image_url_bytes += match url {
+            Json::String(text) => text.len(),
+            Json::Escaped(source) => source.len(),
+            _ => 0,
+        };
+        self.found.pictures.url(url, self.body, self.policy, &at)
+    }
+
     /// Values that a template may print: every string in them, and every key. Says whether something was defused.
     pub(super) fn data(&mut self, value: &mut Json<'_>, at: At<'_>) -> Result<bool, Refusal> {
         match value {
@@ -308,7 +299,8 @@ impl Judge<'_> {
                 }
                 Ok(changed)
             }
-            Json::Null | Json::Bool(_) | Json::Number(_) => Ok(false),
+            // Only pictures are written ones.
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Written(_) | Json::Hole => Ok(false),
         }
     }
 }

@@ -22,6 +22,7 @@ mod stream;
 mod tokens;
 mod tools;
 pub(crate) mod transcription;
+pub(crate) mod vision;
 
 pub(crate) use call::{Call, Recipient};
 pub(crate) use events::EventFilter;

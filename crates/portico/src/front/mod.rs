@@ -19,6 +19,7 @@ mod generate;
 mod headers;
 mod models;
 mod normalize;
+mod pictures;
 mod respond;
 mod route;
 mod snapshot;
@@ -179,9 +180,12 @@ impl Visit<'_> {
             Operation::RetrieveModel => respond::model(self.snapshot, path).map(Answer::Local),
             Operation::Transcriptions => Box::pin(transcribe::run(self, incoming, record)).await,
             Operation::Chat | Operation::Completions | Operation::Embeddings => {
-                let (call, budget) = self.read(operation, incoming, record).await?;
+                let (mut call, mut budget) = self.read(operation, incoming, record).await?;
                 let served = self.snapshot.models.find(&call.facts.model)?;
                 served.check(&call, &self.snapshot.config.policy)?;
+                if !call.wanted().is_empty() {
+                    Box::pin(pictures::fetch(self, &mut call, &mut budget, record.bytes_in)).await?;
+                }
                 let origin = headers::Origin::of(self);
                 let job = generate::Job::new(self.snapshot.clone(), served.clone(), call, origin, budget);
                 job.run(record, self.context, self.connection).await

@@ -11,6 +11,8 @@ mod write;
 
 use std::borrow::Cow;
 
+use crate::types::Rope;
+
 pub(crate) use read::parse;
 pub(crate) use write::{to_text, write_rest};
 
@@ -28,6 +30,10 @@ pub(crate) enum Json<'a> {
     Escaped(&'a str),
     Array(Vec<Json<'a>>),
     Object(Object<'a>),
+    /// A string that was judged and changed, in pieces that need no escapes. Never parsed, only written.
+    Written(Rope),
+    /// A string that is not there yet: [`Rope::fill`] puts it in. Never parsed, only written.
+    Hole,
 }
 
 /// A number as the client wrote it. It is sent on in the same digits, so that no reader gets another value.
@@ -41,6 +47,10 @@ pub(crate) struct Object<'a>(pub(crate) Vec<(Cow<'a, str>, Json<'a>)>);
 impl<'a> Object<'a> {
     pub(crate) fn find(&self, key: &str) -> Option<&Json<'a>> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn find_mut(&mut self, key: &str) -> Option<&mut Json<'a>> {
+        self.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 }
 
@@ -71,7 +81,7 @@ impl Json<'_> {
             Json::Null => "null",
             Json::Bool(_) => "a boolean",
             Json::Number(_) => "a number",
-            Json::String(_) | Json::Escaped(_) => "a string",
+            Json::String(_) | Json::Escaped(_) | Json::Written(_) | Json::Hole => "a string",
             Json::Array(_) => "an array",
             Json::Object(_) => "an object",
         }

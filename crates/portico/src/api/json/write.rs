@@ -55,6 +55,17 @@ impl Writer<'_> {
             Json::Number(number) => self.buffer.extend_from_slice(number.0.as_bytes()),
             Json::String(text) => self.string(text),
             Json::Escaped(source) => self.source(source),
+            Json::Written(pieces) => {
+                self.buffer.push(b'"');
+                pieces.into_iter().for_each(|piece| self.piece(piece));
+                self.buffer.push(b'"');
+            }
+            Json::Hole => {
+                self.buffer.push(b'"');
+                self.push_buffer();
+                self.rope.push_hole();
+                self.buffer.push(b'"');
+            }
             Json::Array(items) => {
                 self.buffer.push(b'[');
                 for (index, item) in items.into_iter().enumerate() {
@@ -107,6 +118,15 @@ impl Writer<'_> {
             self.buffer.extend_from_slice(source.as_bytes());
         }
         self.buffer.push(b'"');
+    }
+
+    fn piece(&mut self, piece: Bytes) {
+        if piece.len() < LONG_BYTES {
+            self.buffer.extend_from_slice(&piece);
+        } else {
+            self.push_buffer();
+            self.rope.push(piece);
+        }
     }
 
     fn is_of_body(&self, text: &str) -> bool {
