@@ -12,6 +12,8 @@ mod connection;
 mod exchange;
 mod feed;
 mod framing;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod head;
 mod pool;
 mod send;
@@ -19,5 +21,7 @@ mod send;
 pub(crate) use choose::{Endpoint, Endpoints};
 pub(crate) use exchange::{Exchange, ExchangeError};
 pub(crate) use feed::Source;
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::{Answer, answer};
 pub(crate) use pool::sweep_thread;
 pub(crate) use send::{Outbound, Payload, SendFailure, Sent, send};
