@@ -89,6 +89,8 @@ reasons! {
         "The request is not valid HTTP." "请求不是合法的 HTTP。";
     InvalidJson 400 InvalidRequest "invalid_json"
         "The request body is not valid JSON." "请求体不是合法的 JSON。";
+    InvalidForm 400 InvalidRequest "invalid_form"
+        "The request body is not a valid multipart form." "请求体不是合法的 multipart 表单。";
     InvalidValue 400 InvalidRequest "invalid_value"
         "A field of the request has a value that is not accepted." "请求中有字段的值不被接受。";
     UnsupportedMediaType 415 InvalidRequest "unsupported_media_type"
