@@ -13,7 +13,8 @@ use serde_json::Value;
 pub struct Case {
     /// File and name, for messages.
     pub name: String,
-    /// `chat`, `completions`, `embeddings` or `transcriptions`.
+    /// `chat`, `completions`, `embeddings`, `responses`, `messages`, `count_tokens`, `rerank`, `score` or
+    /// `transcriptions`.
     pub on: String,
     /// `type`; JSON where nothing else is said.
     pub content_type: String,
@@ -37,6 +38,11 @@ impl Case {
             "completions" => "/v1/completions",
             "embeddings" => "/v1/embeddings",
             "transcriptions" => "/v1/audio/transcriptions",
+            "responses" => "/v1/responses",
+            "messages" => "/v1/messages",
+            "count_tokens" => "/v1/messages/count_tokens",
+            "rerank" => "/v1/rerank",
+            "score" => "/v1/score",
             other => panic!("{}: there is no operation {other}", self.name),
         }
     }

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::value::RawValue;
 
+use super::base64_map::Base64Map;
 use super::{Usage, json};
 use crate::reason::{Reason, Refusal};
-use crate::types::Text;
+use crate::types::{Dialect, Text};
 
 /// A JSON answer as the client gets it.
 #[derive(Debug)]
@@ -21,13 +22,19 @@ struct Head<'a> {
     model: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
-/// Reads a complete JSON answer. It is `None` when it is not a JSON object: half an answer is no answer.
-pub(crate) fn read(body: Bytes, asked: &str) -> Option<Answer> {
+/// Reads a complete JSON answer. It is `None` when it is not a JSON object: half an answer is no answer. So is one of
+/// the Responses API that tells of a failure under status 200: what it says may name addresses and paths.
+pub(crate) fn read(body: Bytes, dialect: Dialect, asked: &str) -> Option<Answer> {
     // One pass: the whole is checked, and the two values are found on the way.
     let head: Head<'_> =
         serde_json::from_slice(&body).ok().filter(|_| body.trim_ascii_start().starts_with(b"{"))?;
+    if dialect == Dialect::Responses && head.error.is_some() {
+        return None;
+    }
     let usage = head.usage.and_then(|usage| serde_json::from_str(usage.get()).ok());
     let asked_json = serde_json::to_vec(asked).ok()?;
     let renamed = match head.model.map(RawValue::get) {
@@ -75,7 +82,7 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
 
 /// The sentence in an error of OpenAI's shape, or in FastAPI's.
 fn message(body: &[u8]) -> Option<String> {
-    let document = json::parse(body, 16).ok()?;
+    let document = json::parse(body, Base64Map::none(), 16).ok()?;
     let json::Json::Object(object) = document else { return None };
     let text = |value: &json::Json<'_>| match value {
         json::Json::String(text) => {
@@ -116,15 +123,27 @@ mod tests {
     #[test]
     fn a_whole_answer_gets_its_name_back_and_its_usage_read() {
         let body = r#"{"id":"x","model":"up","choices":[{"message":{"content":"model"}}],"usage":{"prompt_tokens":4,"completion_tokens":2}}"#;
-        let answer = read(Bytes::from(body), "gpt-4o").unwrap();
+        let answer = read(Bytes::from(body), Dialect::Chat, "gpt-4o").unwrap();
         assert_eq!(answer.body, body.replace("\"up\"", "\"gpt-4o\""));
         assert_eq!(answer.usage, Some(Usage { prompt_tokens: 4, completion_tokens: 2 }));
-        assert_eq!(read(Bytes::from(body), "up").unwrap().body, body);
+        assert_eq!(read(Bytes::from(body), Dialect::Chat, "up").unwrap().body, body);
         let padded = format!("\n {body}\n");
-        assert_eq!(read(Bytes::from(padded.clone()), "up").unwrap().body, padded);
+        assert_eq!(read(Bytes::from(padded.clone()), Dialect::Chat, "up").unwrap().body, padded);
         for broken in ["", "nope", "[1]", &body[..body.len() - 1], "{\"a\":1}x"] {
-            assert!(read(Bytes::copy_from_slice(broken.as_bytes()), "up").is_none(), "{broken}");
+            assert!(
+                read(Bytes::copy_from_slice(broken.as_bytes()), Dialect::Chat, "up").is_none(),
+                "{broken}"
+            );
         }
+    }
+
+    #[test]
+    fn a_response_that_failed_is_no_answer() {
+        let body = |error: &str| Bytes::from(format!(r#"{{"model":"up","status":"x","error":{error}}}"#));
+        let read = |body, dialect| read(body, dialect, "up").is_some();
+        assert!(read(body("null"), Dialect::Responses));
+        assert!(!read(body(r#"{"message":"/srv/x"}"#), Dialect::Responses));
+        assert!(read(body(r#"{"message":"/srv/x"}"#), Dialect::Chat));
     }
 
     #[test]

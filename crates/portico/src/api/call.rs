@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Operation;
+use super::anthropic::LEAST_BUDGET_TOKENS;
+use super::body::Body;
+use super::images;
 use super::json::{self, Json, Object};
-use super::judge::{At, Found, Judge, missing, odd_character, too_long, wrong_type};
+use super::judge::{At, Found, Judge, Thinking, missing, odd_character, too_long, wrong_type};
 use super::limit::{self, AtTheEnd, OutputLimit};
-use super::messages;
 use super::vision::{self, Pictures, Wanted};
 use crate::config::{Limits, Policy};
 use crate::reason::{Reason, Refusal};
@@ -67,19 +69,23 @@ pub(crate) struct Recipient<'a> {
 /// The keys that Portico writes itself.
 #[derive(Debug, Clone, Copy)]
 struct Head {
-    /// `None`: the operation gives no tokens.
-    limit: Option<OutputLimit>,
+    /// With the key that it is written under; `None`: the operation gives no tokens.
+    limit: Option<(&'static str, OutputLimit)>,
     /// The client has named its limit this way, too.
     names_completion_tokens: bool,
     min_tokens: Option<u32>,
     asks_for_usage: bool,
+    /// Written where the operation has it.
+    thinking: Option<Thinking>,
+    /// Nothing is to be kept for later.
+    forbids_storing: bool,
     may_be_salted: bool,
 }
 
 impl Call {
     /// Parses, judges and writes anew. What the model server will read is only what was judged here.
-    pub(crate) fn judge(operation: Operation, body: &Bytes, rules: Rules<'_>) -> Result<Self, Refusal> {
-        let document = json::parse(body, rules.limits.json_depth).map_err(|error| {
+    pub(crate) fn judge(operation: Operation, body: &Body, rules: Rules<'_>) -> Result<Self, Refusal> {
+        let document = json::parse(body, body.base64(), rules.limits.json_depth).map_err(|error| {
             let Text { en, zh } = error.text();
             Refusal::new(Reason::InvalidJson)
                 .saying(text!("The request body is not valid JSON: {en}.", "请求体不是合法的 JSON:{zh}。"))
@@ -92,7 +98,7 @@ impl Call {
         judge.object(&mut object)?;
         let mut found = judge.found;
         if !rules.policy.enabled {
-            found.images = messages::count_images(&object);
+            found.images = images::count(operation, &object);
         }
         let facts = CallFacts {
             model,
@@ -145,7 +151,7 @@ impl Head {
         body_bytes: usize,
         plan: Option<u32>,
     ) -> Self {
-        let generates = matches!(operation, Operation::Chat | Operation::Completions);
+        let limit_key = operation.limit_key();
         let named = match operation {
             Operation::Completions => limit::completion_default(found.max_tokens),
             // As vLLM has it.
@@ -154,12 +160,15 @@ impl Head {
         let text_bytes = body_bytes.saturating_sub(found.image_url_bytes) as u64;
         let prompt_tokens = limit::prompt_tokens(text_bytes, found.images);
         Self {
-            limit: generates.then_some(OutputLimit { named, plan, prompt_tokens }),
+            limit: limit_key.map(|key| (key, OutputLimit { named, plan, prompt_tokens })),
             names_completion_tokens: found.max_completion_tokens.is_some(),
             min_tokens: found.min_tokens,
-            asks_for_usage: found.stream,
+            // The other APIs tell it unasked.
+            asks_for_usage: found.stream && matches!(operation, Operation::Chat | Operation::Completions),
+            thinking: found.thinking.filter(|_| operation == Operation::Messages),
+            forbids_storing: operation == Operation::Responses,
             // A configuration that lets the client choose it has let it pass.
-            may_be_salted: generates && object.find("cache_salt").is_none(),
+            may_be_salted: limit_key.is_some() && object.find("cache_salt").is_none(),
         }
     }
 
@@ -170,12 +179,13 @@ impl Head {
         head.extend_from_slice(b"{\"model\":");
         serde_json::to_writer(&mut head, name).expect("a string always serialises");
         let at_the_end = if stops_at_context { AtTheEnd::Stops } else { AtTheEnd::MayRefuse };
-        let tokens = self.limit.and_then(|limit| limit.tokens(context_tokens, at_the_end));
+        let (limit_key, limit) = self.limit.unzip();
+        let tokens = limit.and_then(|limit| limit.tokens(context_tokens, at_the_end));
         let mut count = |key: &str, tokens: u32| {
             write!(head, ",\"{key}\":{tokens}").expect("a vector takes all that is written to it");
         };
-        if let Some(tokens) = tokens {
-            count("max_tokens", tokens);
+        if let (Some(key), Some(tokens)) = (limit_key, tokens) {
+            count(key, tokens);
             if self.names_completion_tokens {
                 count("max_completion_tokens", tokens);
             }
@@ -185,6 +195,23 @@ impl Head {
         }
         if self.asks_for_usage {
             head.extend_from_slice(b",\"stream_options\":{\"include_usage\":true}");
+        }
+        if self.forbids_storing {
+            head.extend_from_slice(b",\"store\":false");
+        }
+        match self.thinking {
+            None => {}
+            Some(Thinking::Adaptive) => head.extend_from_slice(b",\"thinking\":{\"type\":\"adaptive\"}"),
+            Some(Thinking::Disabled) => head.extend_from_slice(b",\"thinking\":{\"type\":\"disabled\"}"),
+            Some(Thinking::Enabled { budget_tokens }) => {
+                // It has to be below the limit, which may be less than the client has asked for.
+                let budget_tokens = tokens.map_or(budget_tokens, |most| budget_tokens.min(most - 1));
+                if budget_tokens >= LEAST_BUDGET_TOKENS {
+                    let thinking =
+                        format!(",\"thinking\":{{\"type\":\"enabled\",\"budget_tokens\":{budget_tokens}}}");
+                    head.extend_from_slice(thinking.as_bytes());
+                }
+            }
         }
         // Only vLLM is known to know it; a strict server would refuse the whole call.
         if self.may_be_salted && server == Some(ServerKind::Vllm) {
@@ -200,7 +227,7 @@ fn model<'o>(object: &'o Object<'_>) -> Result<&'o str, Refusal> {
     match object.find("model") {
         // It stands in the access record, and a record must not be as large as a body.
         Some(Json::String(name)) if name.len() > LONGEST_NAME_BYTES => Err(too_long(at, LONGEST_NAME_BYTES)),
-        Some(Json::Escaped(_)) => Err(too_long(at, LONGEST_NAME_BYTES)),
+        Some(Json::Source(_)) => Err(too_long(at, LONGEST_NAME_BYTES)),
         Some(Json::String(name)) if name.chars().any(char::is_control) => Err(odd_character(at)),
         Some(Json::String(name)) if !name.is_empty() => Ok(name),
         Some(Json::String(_) | Json::Null) | None => Err(missing(at).saying(text!(

@@ -21,13 +21,13 @@ pub(super) fn input(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> 
 /// A text, texts, token ids, or lists of token ids. None may be empty (CVE-2024-8768: an empty prompt ends the engine).
 fn texts(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, most: usize) -> Result<(), Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => one_text(judge, value, at),
+        Json::String(_) | Json::Source(_) => one_text(judge, value, at),
         Json::Array(items) if matches!(items.first(), Some(Json::Number(_))) => token_ids(judge, value, at),
         Json::Array(_) => {
             for (index, each) in list(value, at, 1, most)?.iter_mut().enumerate() {
                 let at = at.item(index);
                 match each {
-                    Json::String(_) | Json::Escaped(_) => one_text(judge, each, at)?,
+                    Json::String(_) | Json::Source(_) => one_text(judge, each, at)?,
                     Json::Array(_) => token_ids(judge, each, at)?,
                     other => {
                         let wanted =
@@ -42,7 +42,7 @@ fn texts(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, most: usize) -
     }
 }
 
-fn one_text(judge: &Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
+pub(super) fn one_text(judge: &Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     match value {
         Json::String(text) if text.is_empty() => Err(missing(at)),
         _ => judge.text(value, at),
@@ -85,7 +85,7 @@ pub(super) fn stop(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Resul
     let one = |value: &Json<'_>, at: At<'_>| match value {
         Json::String(text) if text.is_empty() => Err(missing(at)),
         Json::String(text) if text.len() <= LONGEST_BYTES => Ok(()),
-        Json::String(_) | Json::Escaped(_) => Err(super::judge::too_long(at, LONGEST_BYTES)),
+        Json::String(_) | Json::Source(_) => Err(super::judge::too_long(at, LONGEST_BYTES)),
         other => Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
     };
     match value {
@@ -114,7 +114,9 @@ pub(super) fn metadata(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> R
         if key.len() > 64 {
             return Err(super::judge::too_long(at.field(key), 64));
         }
-        super::judge::short_text(value, at.field(key), 2048)?;
+        if *value != Json::Null {
+            super::judge::short_text(value, at.field(key), 2048)?;
+        }
     }
     Ok(())
 }

@@ -6,9 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bytes::Bytes;
-
 use super::Operation;
+use super::body::Body;
 use super::json::{Json, Object};
 use super::parameters::{self, Fate, Parameter, Rule};
 use super::tokens::{self, Scope};
@@ -20,10 +19,6 @@ use crate::types::{Text, text};
 /// A text with a control token in it is copied to break the token. Longer ones are refused instead, or the copies would
 /// hold several times the body.
 const LONGEST_DEFUSED_BYTES: usize = 1 << 20;
-
-/// What Portico has to know or to write itself, with and without a policy.
-const NOT_OF_THE_POLICY: &[&str] =
-    &["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "min_tokens"];
 
 /// Where in the body, in the API's notation: `messages[0].content[1].image_url`. Costs nothing until it is shown.
 #[derive(Debug, Clone, Copy)]
@@ -75,16 +70,26 @@ pub(super) struct Found {
     pub(super) max_tokens: Option<u32>,
     pub(super) max_completion_tokens: Option<u32>,
     pub(super) min_tokens: Option<u32>,
+    /// What a message says about thinking before the answer.
+    pub(super) thinking: Option<Thinking>,
     /// Of all schemas together.
     pub(super) schema_values: u32,
     pub(super) schema_bytes: usize,
+}
+
+/// Anthropic's `thinking`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thinking {
+    Adaptive,
+    Disabled,
+    Enabled { budget_tokens: u32 },
 }
 
 pub(super) struct Judge<'r> {
     pub(super) operation: Operation,
     pub(super) policy: &'r Policy,
     /// What the document was parsed from.
-    pub(super) body: &'r Bytes,
+    pub(super) body: &'r Body,
     pub(super) found: Found,
 }
 
@@ -104,7 +109,10 @@ impl Judge<'_> {
         let at = At::Key(key);
         if !self.policy.enabled {
             return match parameters::find(self.operation, key) {
-                Some(parameter) if NOT_OF_THE_POLICY.contains(&key) => self.parameter(parameter, value, at),
+                // What Portico has to know or writes itself.
+                Some(parameter) if key == "stream" || matches!(parameter.fate, Fate::Set | Fate::Capped) => {
+                    self.parameter(parameter, value, at)
+                }
                 _ => Ok(true),
             };
         }
@@ -176,8 +184,9 @@ impl Judge<'_> {
 
     pub(super) const fn scope(&self) -> Scope {
         match self.operation {
-            Operation::Chat => Scope::Chat,
-            _ => Scope::Prompt,
+            Operation::Completions | Operation::Embeddings => Scope::Prompt,
+            // Rankers have templates, too.
+            _ => Scope::Chat,
         }
     }
 }
@@ -270,7 +279,7 @@ pub(super) fn number(value: &Json<'_>, at: At<'_>, least: f64, most: f64) -> Res
 pub(super) fn short_text(value: &Json<'_>, at: At<'_>, most_bytes: usize) -> Result<(), Refusal> {
     match value {
         Json::String(text) if text.len() > most_bytes => Err(too_long(at, most_bytes)),
-        Json::Escaped(_) => Err(too_long(at, most_bytes)),
+        Json::Source(_) => Err(too_long(at, most_bytes)),
         Json::String(text) if text.chars().any(char::is_control) => Err(odd_character(at)),
         Json::String(_) => Ok(()),
         other => Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
@@ -295,7 +304,7 @@ pub(super) fn name(value: &Json<'_>, at: At<'_>, most_bytes: usize) -> Result<()
 /// One of these words.
 pub(super) fn word(value: &Json<'_>, at: At<'_>, words: &[&'static str]) -> Result<&'static str, Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => {
+        Json::String(_) | Json::Source(_) => {
             let known = match value {
                 Json::String(text) => words.iter().find(|word| **word == *text),
                 _ => None,
@@ -306,6 +315,14 @@ pub(super) fn word(value: &Json<'_>, at: At<'_>, words: &[&'static str]) -> Resu
             })
         }
         other => Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
+    }
+}
+
+/// How closely a picture is looked at. False: it says nothing.
+pub(super) fn detail(value: &Json<'_>, at: At<'_>) -> Result<bool, Refusal> {
+    match value {
+        Json::Null => Ok(false),
+        _ => word(value, at, &["auto", "low", "high"]).map(|_| true),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::json::{self, Json, Object};
+use super::base64_map::Base64Map;
+use super::json::{self, Json};
 use super::judge::{
     At, Judge, flag, invalid, list, missing, name, no_such_field, object, retain, shown, too_long, whole,
     word, wrong_type,
@@ -11,11 +12,11 @@ use super::tokens;
 use crate::reason::Refusal;
 use crate::types::{Text, text};
 
-const MOST_MESSAGES: usize = 4096;
-const MOST_PARTS: usize = 1024;
+pub(super) const MOST_MESSAGES: usize = 4096;
+pub(super) const MOST_PARTS: usize = 1024;
 /// Calls that one message may hold; a model that is told to call 128 tools at once is no assistant any more.
 pub(super) const MOST_TOOL_CALLS: usize = 128;
-const LONGEST_NAME_BYTES: usize = 256;
+pub(super) const LONGEST_NAME_BYTES: usize = 256;
 /// Deeper arguments end a reader that recurses; the model server decodes them once more.
 const ARGUMENTS_DEPTH: u32 = 64;
 const LONGEST_ARGUMENTS_BYTES: usize = 4 << 20;
@@ -27,17 +28,7 @@ pub(super) fn messages(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) 
     for (index, each) in list(value, at, 1, MOST_MESSAGES)?.iter_mut().enumerate() {
         message(judge, each, at.item(index))?;
     }
-    let (images, most) = (judge.found.images, judge.policy.max_images);
-    if images > most {
-        return Err(invalid(
-            at,
-            text!(
-                "There are {images} images in the request; at most {most} are accepted.",
-                "请求中有 {images} 张图片,最多接受 {most} 张。"
-            ),
-        ));
-    }
-    Ok(())
+    judge.enough_images(at)
 }
 
 /// A message has the fields of its role and no others: what a template or a model server makes of more is its own
@@ -138,7 +129,7 @@ fn function_call(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Res
 /// JSON in a string. vLLM decodes it and gives the template what is inside, so that an escape in it (`\u003c|`) is
 /// another way to write a control token: it is judged decoded, and what no strict reader can decode may have no escape
 /// of that kind.
-fn arguments(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
+pub(super) fn arguments(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     let Some(source) = value.text() else {
         return Err(wrong_type(at, value, Text::fixed("a string", "字符串")));
     };
@@ -146,7 +137,7 @@ fn arguments(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<
         return Err(too_long(at, LONGEST_ARGUMENTS_BYTES));
     }
     let has_escapes = source.contains("\\u");
-    match json::parse(source.as_bytes(), ARGUMENTS_DEPTH) {
+    match json::parse(source.as_bytes(), Base64Map::none(), ARGUMENTS_DEPTH) {
         Ok(mut document) => {
             if has_escapes && judge.data(&mut document, at)? {
                 let written = json::to_text(document);
@@ -167,7 +158,7 @@ fn arguments(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<
 
 fn content(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => judge.text(value, at),
+        Json::String(_) | Json::Source(_) => judge.text(value, at),
         Json::Array(_) => {
             let parts = list(value, at, 0, MOST_PARTS)?;
             for (index, each) in parts.iter_mut().enumerate() {
@@ -214,39 +205,22 @@ fn part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), R
     }
 }
 
-/// `{url, detail}`. What stands in the url is `vision`'s to judge.
+/// `{url, detail}`.
 fn image_part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
-    judge.found.images += 1;
     let image = object(value, at)?;
     retain(&mut image.0, |key, value| {
         let here = at.field(key);
         match key {
             "url" => Ok(true),
-            "detail" if *value == Json::Null => Ok(false),
-            "detail" => word(value, here, &["auto", "low", "high"]).map(|_| true),
+            "detail" => super::judge::detail(value, here),
             _ => Err(no_such_field(at, key)),
         }
     })?;
-    let here = at.field("url");
+    let at = at.field("url");
     match image.find_mut("url") {
-        Some(url @ (Json::String(_) | Json::Escaped(_))) => judge.picture(url, here),
-        _ => Err(invalid(here, text!("The image has no url.", "图片缺少 url。"))),
+        Some(url) => judge.picture_url(url, at),
+        None => judge.picture_url(&mut Json::Null, at),
     }
-}
-
-/// The number of pictures where nobody judges the parts.
-pub(super) fn count_images(object: &Object<'_>) -> u32 {
-    let Some(Json::Array(messages)) = object.find("messages") else { return 0 };
-    let parts = messages.iter().filter_map(|message| match message {
-        Json::Object(message) => match message.find("content") {
-            Some(Json::Array(parts)) => Some(parts),
-            _ => None,
-        },
-        _ => None,
-    });
-    let images =
-        parts.flatten().filter(|part| matches!(part, Json::Object(part) if part.find("image_url").is_some()));
-    u32::try_from(images.count()).unwrap_or(u32::MAX)
 }
 
 /// `chat_template_kwargs`: whatever a template does with the rest (CVE-2025-62426, CVE-2025-61620), these are switches.
@@ -263,20 +237,10 @@ pub(super) fn template_switches(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<
 }
 
 impl Judge<'_> {
-    /// A picture by its URL: judged, and put in its place as it is sent.
-    fn picture(&mut self, url: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
-        self.found.image_url_bytes += match url {
-            Json::String(text) => text.len(),
-            Json::Escaped(source) => source.len(),
-            _ => 0,
-        };
-        self.found.pictures.url(url, self.body, self.policy, &at)
-    }
-
     /// Values that a template may print: every string in them, and every key. Says whether something was defused.
     pub(super) fn data(&mut self, value: &mut Json<'_>, at: At<'_>) -> Result<bool, Refusal> {
         match value {
-            Json::String(_) | Json::Escaped(_) => {
+            Json::String(_) | Json::Source(_) => {
                 let before = value.text().map_or(0, |text| text.len());
                 self.text(value, at)?;
                 Ok(value.text().map_or(0, |text| text.len()) != before)

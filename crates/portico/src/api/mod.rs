@@ -1,13 +1,17 @@
-//! The OpenAI surface: what may be asked, how a body is read and judged, and how answers are read on their way out.
+//! The surface of OpenAI and of Anthropic: what may be asked, how a body is read and judged, and how answers are read on their way out.
 //!
 //! A body is parsed once, strictly; what is sent to the model server is written anew from what was judged, never
 //! the client's bytes as they came. Everything here is pure but [`body::collect`], which reads the network.
 
 pub(crate) mod answer;
+mod anthropic;
 mod audio;
+mod base64_map;
+mod blocks;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod events;
+mod images;
 mod inputs;
 mod json;
 mod judge;
@@ -15,6 +19,8 @@ mod limit;
 mod messages;
 pub(crate) mod multipart;
 mod parameters;
+mod ranking;
+mod responses;
 mod salt;
 mod scan;
 mod schema;
@@ -22,13 +28,16 @@ mod stream;
 mod tokens;
 mod tools;
 pub(crate) mod transcription;
+mod usage;
 pub(crate) mod vision;
 
 pub(crate) use call::{Call, Recipient};
 pub(crate) use events::EventFilter;
 pub(crate) use salt::CacheSalt;
+pub(crate) use usage::Usage;
 
 use crate::config::Endpoint;
+use crate::types::Dialect;
 
 /// One operation of the API, as an exact method and path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +48,12 @@ pub(crate) enum Operation {
     Completions,
     Embeddings,
     Transcriptions,
+    Responses,
+    Messages,
+    /// How long the prompt of a message would be; nothing is made.
+    CountTokens,
+    Rerank,
+    Score,
 }
 
 impl Operation {
@@ -54,6 +69,11 @@ impl Operation {
             ("POST", "/v1/completions") => (Operation::Completions, Endpoint::Completions),
             ("POST", "/v1/embeddings") => (Operation::Embeddings, Endpoint::Embeddings),
             ("POST", "/v1/audio/transcriptions") => (Operation::Transcriptions, Endpoint::Transcriptions),
+            ("POST", "/v1/responses") => (Operation::Responses, Endpoint::Responses),
+            ("POST", "/v1/messages") => (Operation::Messages, Endpoint::Messages),
+            ("POST", "/v1/messages/count_tokens") => (Operation::CountTokens, Endpoint::Messages),
+            ("POST", "/v1/rerank") => (Operation::Rerank, Endpoint::Rerank),
+            ("POST", "/v1/score") => (Operation::Score, Endpoint::Score),
             _ => return None,
         };
         endpoints.contains(&endpoint).then_some(operation)
@@ -63,9 +83,15 @@ impl Operation {
     pub(crate) const fn prompt_key(self) -> &'static str {
         match self {
             Operation::Completions => "prompt",
-            Operation::Embeddings => "input",
+            Operation::Embeddings | Operation::Responses => "input",
             Operation::Transcriptions => "file",
-            Operation::Chat | Operation::ListModels | Operation::RetrieveModel => "messages",
+            Operation::Rerank => "documents",
+            Operation::Score => "text_1",
+            Operation::Chat
+            | Operation::Messages
+            | Operation::CountTokens
+            | Operation::ListModels
+            | Operation::RetrieveModel => "messages",
         }
     }
 
@@ -77,17 +103,37 @@ impl Operation {
             Operation::Completions => "/v1/completions",
             Operation::Embeddings => "/v1/embeddings",
             Operation::Transcriptions => "/v1/audio/transcriptions",
+            Operation::Responses => "/v1/responses",
+            Operation::Messages => "/v1/messages",
+            Operation::CountTokens => "/v1/messages/count_tokens",
+            Operation::Rerank => "/v1/rerank",
+            Operation::Score => "/v1/score",
         }
     }
-}
 
-/// Tokens as the model server counted them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-pub(crate) struct Usage {
-    #[serde(default)]
-    pub(crate) prompt_tokens: u64,
-    #[serde(default)]
-    pub(crate) completion_tokens: u64,
+    /// The key that bounds the answer; `None` where no tokens are made.
+    const fn limit_key(self) -> Option<&'static str> {
+        match self {
+            Operation::Chat | Operation::Completions | Operation::Messages => Some("max_tokens"),
+            Operation::Responses => Some("max_output_tokens"),
+            Operation::Embeddings
+            | Operation::CountTokens
+            | Operation::Rerank
+            | Operation::Score
+            | Operation::Transcriptions
+            | Operation::ListModels
+            | Operation::RetrieveModel => None,
+        }
+    }
+
+    /// How its streams speak.
+    pub(crate) const fn dialect(self) -> Dialect {
+        match self {
+            Operation::Responses => Dialect::Responses,
+            Operation::Messages | Operation::CountTokens => Dialect::Messages,
+            _ => Dialect::Chat,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +144,16 @@ mod tests {
 
     #[test]
     fn only_exact_methods_and_paths_exist() {
-        let all = [Endpoint::Models, Endpoint::Chat, Endpoint::Completions, Endpoint::Embeddings];
+        let all = [
+            Endpoint::Models,
+            Endpoint::Chat,
+            Endpoint::Completions,
+            Endpoint::Embeddings,
+            Endpoint::Responses,
+            Endpoint::Messages,
+            Endpoint::Rerank,
+            Endpoint::Score,
+        ];
         for (method, path, wanted) in [
             (Method::GET, "/v1/models", Some(Operation::ListModels)),
             (Method::GET, "/v1/models/qwen", Some(Operation::RetrieveModel)),
@@ -113,6 +168,19 @@ mod tests {
             (Method::POST, "/v1/load_lora_adapter", None),
             (Method::POST, "/invocations", None),
             (Method::HEAD, "/v1/models", None),
+            (Method::POST, "/v1/responses", Some(Operation::Responses)),
+            (Method::GET, "/v1/responses", None),
+            (Method::GET, "/v1/responses/resp_1", None),
+            (Method::DELETE, "/v1/responses/resp_1", None),
+            (Method::POST, "/v1/responses/resp_1/cancel", None),
+            (Method::POST, "/v1/messages", Some(Operation::Messages)),
+            (Method::POST, "/v1/messages/count_tokens", Some(Operation::CountTokens)),
+            (Method::POST, "/v1/messages/batches", None),
+            (Method::POST, "/v1/rerank", Some(Operation::Rerank)),
+            (Method::POST, "/v2/rerank", None),
+            (Method::POST, "/rerank", None),
+            (Method::POST, "/v1/score", Some(Operation::Score)),
+            (Method::POST, "/score", None),
         ] {
             assert_eq!(Operation::find(&method, path, &all), wanted, "{method} {path}");
         }

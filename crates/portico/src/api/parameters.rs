@@ -4,6 +4,10 @@
 //! guest has no use for, and the next one will be, too. `docs/requests.md` is this table in prose; a test holds the two
 //! together.
 
+mod messages;
+mod ranking;
+mod responses;
+
 use std::fmt;
 
 use super::Operation;
@@ -11,7 +15,7 @@ use super::inputs::{input, logit_bias, metadata, prompt, stop, stop_token_ids, t
 use super::json::Json;
 use super::judge::{At, Judge};
 use super::limit::{choices, completion_tokens, min_tokens, output_tokens};
-use super::messages::{messages, template_switches};
+use super::messages::{messages as chat_messages, template_switches};
 use super::stream::{asked_model, stream, stream_options};
 use super::tools::{choice, response_format, tools};
 use crate::reason::Refusal;
@@ -63,7 +67,7 @@ const fn row(name: &'static str, fate: Fate, rule: Rule, why: &'static str) -> P
 use Fate::{Capped, Dropped, Sent, Set};
 use Rule::{Any, Flag, Number, Own as By, Text as Short, Whole, Word};
 
-const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+pub(super) const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority", "standard_only"];
 const LEVELS: &[&str] = &["low", "medium", "high"];
 
@@ -79,7 +83,7 @@ static CHAT: &[Parameter] = &[
     row("logprobs", Sent, Flag, "Bounded by `top_logprobs`."),
     row("max_completion_tokens", Capped, By(completion_tokens, "a whole number from 1"), "Wins over `max_tokens`, as in vLLM. See *The length of an answer*."),
     row("max_tokens", Capped, By(output_tokens, "a whole number from 1"), "See *The length of an answer*."),
-    row("messages", Sent, By(messages, "1 to 4096 messages"), "See *Messages*."),
+    row("messages", Sent, By(chat_messages, "1 to 4096 messages"), "See *Messages*."),
     row("metadata", Dropped, By(metadata, "an object of at most 16 texts"), "Nothing is stored here."),
     row("min_p", Sent, Number(0.0, 1.0), "Sampling."),
     row("min_tokens", Capped, By(min_tokens, "a whole number from 0"), "Never more than the limit that is written."),
@@ -178,6 +182,7 @@ pub(super) static REFUSED: &[(&[&str], Text)] = &[
         Text::fixed("it steers the inside of the model server", "它控制模型服务的内部行为")),
     (&["prompt_logprobs", "logprob_token_ids", "truncate_prompt_tokens", "truncation_side", "allowed_token_ids", "bad_words", "repetition_detection", "return_token_ids", "return_tokens_as_token_ids", "return_prompt_text", "return_token_offsets", "routed_experts_prompt_start", "stream_interval", "watermarking"],
         Text::fixed("it asks the model server for more than an answer", "它要求模型服务提供回答以外的内容")),
+    (&["mcp_servers", "container"], Text::fixed("nothing is run or called from here", "此处不会执行或调用任何东西")),
     (&["audio", "web_search_options"], Text::fixed("answers are text, and nothing is searched for", "回答仅为文本,且不进行检索")),
 ];
 
@@ -186,6 +191,11 @@ pub(super) fn table(operation: Operation) -> &'static [Parameter] {
         Operation::Chat => CHAT,
         Operation::Completions => COMPLETIONS,
         Operation::Embeddings => EMBEDDINGS,
+        Operation::Responses => responses::RESPONSES,
+        Operation::Messages => messages::MESSAGES,
+        Operation::CountTokens => messages::COUNT_TOKENS,
+        Operation::Rerank => ranking::RERANK,
+        Operation::Score => ranking::SCORE,
         // A form has a table of its own, in `transcription`.
         Operation::ListModels | Operation::RetrieveModel | Operation::Transcriptions => &[],
     }
@@ -193,9 +203,12 @@ pub(super) fn table(operation: Operation) -> &'static [Parameter] {
 
 pub(super) fn required(operation: Operation) -> &'static [&'static str] {
     match operation {
-        Operation::Chat => &["messages"],
+        Operation::Chat | Operation::CountTokens => &["messages"],
         Operation::Completions => &["prompt"],
-        Operation::Embeddings => &["input"],
+        Operation::Embeddings | Operation::Responses => &["input"],
+        Operation::Messages => &["max_tokens", "messages"],
+        Operation::Rerank => &["query", "documents"],
+        Operation::Score => &["text_1", "text_2"],
         Operation::ListModels | Operation::RetrieveModel | Operation::Transcriptions => &[],
     }
 }
@@ -247,10 +260,15 @@ mod tests {
 
     use super::*;
 
-    const OPERATIONS: [(Operation, &str); 3] = [
+    const OPERATIONS: [(Operation, &str); 8] = [
         (Operation::Chat, "`/v1/chat/completions`"),
         (Operation::Completions, "`/v1/completions`"),
         (Operation::Embeddings, "`/v1/embeddings`"),
+        (Operation::Responses, "`/v1/responses`"),
+        (Operation::Messages, "`/v1/messages`"),
+        (Operation::CountTokens, "`/v1/messages/count_tokens`"),
+        (Operation::Rerank, "`/v1/rerank`"),
+        (Operation::Score, "`/v1/score`"),
     ];
 
     #[test]
@@ -260,7 +278,9 @@ mod tests {
             assert!(names.is_sorted() && names.windows(2).all(|pair| pair[0] != pair[1]), "{path}");
             for name in names {
                 assert!(find(operation, name).is_some_and(|parameter| parameter.name == name), "{name}");
-                assert!(refused(name).is_none(), "{name} is refused and allowed");
+                // To chats `documents` is a part of the template; to rerank it is what is ranked.
+                let is_ranked = operation == Operation::Rerank && name == "documents";
+                assert!(is_ranked || refused(name).is_none(), "{name} is refused and allowed");
             }
             assert!(required(operation).iter().all(|key| find(operation, key).is_some()));
         }

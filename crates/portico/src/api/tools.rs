@@ -7,7 +7,7 @@ use super::judge::{
 use crate::reason::Refusal;
 use crate::types::{Text, text};
 
-const MOST_TOOLS: usize = 128;
+pub(super) const MOST_TOOLS: usize = 128;
 const LONGEST_FUNCTION_NAME_BYTES: usize = 128;
 
 /// `{type: "function", function: {name, description, parameters, strict}}` each.
@@ -23,7 +23,7 @@ pub(super) fn tools(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> 
         for (key, value) in &mut tool.0 {
             match &**key {
                 "type" => _ = word(value, at.field("type"), &["function"])?,
-                "function" => definition(judge, value, at.field("function"), "parameters")?,
+                "function" => definition(judge, value, at.field("function"), "parameters", &[])?,
                 other => return Err(no_such_field(at, other)),
             }
         }
@@ -31,12 +31,14 @@ pub(super) fn tools(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> 
     Ok(())
 }
 
-/// `{name, description, strict}` and a schema, which is called `parameters` or `schema`.
-fn definition(
+/// `{name, description, strict}` and a schema, which is called `parameters`, `schema` or `input_schema`. Other keys may
+/// stand beside them only where somebody has judged them before.
+pub(super) fn definition(
     judge: &mut Judge<'_>,
     value: &mut Json<'_>,
     at: At<'_>,
     schema_key: &str,
+    judged: &[&str],
 ) -> Result<(), Refusal> {
     let definition = object(value, at)?;
     if definition.find("name").is_none() {
@@ -49,11 +51,17 @@ fn definition(
             ("description" | "strict", Json::Null) => Ok(false),
             ("description", _) => judge.text(value, here).map(|()| true),
             ("strict", _) => flag(value, here).map(|_| true),
+            (key, _) if judged.contains(&key) => Ok(true),
             (key, Json::Null) if key == schema_key => Ok(false),
             (key, _) if key == schema_key => judge.schema(value, here).map(|()| true),
             _ => Err(no_such_field(at, key)),
         }
     })
+}
+
+/// A text of its own that stands before the conversation.
+pub(super) fn instructions(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
+    judge.text(value, at)
 }
 
 /// Letters, digits and a few signs: it stands in templates, in tool parsers and in the client's own code.
@@ -127,7 +135,7 @@ pub(super) fn response_format(
             "type" => {}
             "json_schema" if is_schema => {
                 let at = at.field("json_schema");
-                definition(judge, value, at, "schema")?;
+                definition(judge, value, at, "schema", &[])?;
                 // Without one there is nothing to hold the answer to, and some servers fail on it.
                 if let Json::Object(object) = value
                     && object.find("schema").is_none()

@@ -23,6 +23,7 @@ use crate::observe::{Record, UpstreamTimes};
 use crate::queue::{Admission, Permit, Place, Ticket};
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
+use crate::types::Dialect;
 use crate::upstream::{self, ExchangeError, Outbound, Payload, SendFailure, Sent};
 
 /// A whole answer may be so large: embeddings of many inputs are megabytes.
@@ -93,7 +94,7 @@ impl Job {
         connection: &Rc<dyn Connection>,
     ) -> Result<Answer, Refusal> {
         let progress = Rc::new(Progress::default());
-        let facts = self.call.facts.clone();
+        let (facts, dialect) = (self.call.facts.clone(), self.call.operation.dialect());
         let running = match self.served.line.enter()? {
             // The usual case: there is room, and the model server is there.
             Admission::Now(permit) => {
@@ -114,11 +115,11 @@ impl Job {
         };
         progress.note(record);
         if facts.stream && running.sent.head.is_event_stream {
-            let filter = EventFilter::new(facts.model, facts.wants_usage);
+            let filter = EventFilter::new(dialect, facts.model, facts.wants_usage);
             let stream = StreamBody::running(running, filter, context.tongue, connection);
             return Ok(Answer::Stream(Box::new(stream), progress.position.get()));
         }
-        whole(running, &facts.model, &progress, record).await.map(Answer::Whole)
+        whole(running, dialect, &facts.model, &progress, record).await.map(Answer::Whole)
     }
 
     /// Through the line. A stream that still waits after `queue.keepalive` is begun towards the client.
@@ -130,7 +131,7 @@ impl Job {
         context: &Context,
         connection: &Rc<dyn Connection>,
     ) -> Result<Waited, Refusal> {
-        let facts = self.call.facts.clone();
+        let (facts, dialect) = (self.call.facts.clone(), self.call.operation.dialect());
         let keepalive = self.snapshot.config.queue.keepalive;
         let begun = Instant::now();
         let mut start = Box::pin(self.start(ticket, progress.clone()));
@@ -138,7 +139,7 @@ impl Job {
             match tokio::time::timeout(keepalive, &mut start).await {
                 Ok(started) => started,
                 Err(_) if progress.waiting.get() => {
-                    let filter = EventFilter::new(facts.model, facts.wants_usage);
+                    let filter = EventFilter::new(dialect, facts.model, facts.wants_usage);
                     let (tongue, position) = (context.tongue, progress.position.get());
                     let stream =
                         StreamBody::waiting(start, filter, progress.clone(), keepalive, tongue, connection);
@@ -269,6 +270,7 @@ pub(super) async fn accept(sent: Sent) -> Result<Sent, Refusal> {
 /// Reads a whole answer before a byte of it leaves: half an answer is then a status and not a torn body.
 async fn whole(
     running: Running,
+    dialect: Dialect,
     asked: &str,
     progress: &Progress,
     record: &mut Record,
@@ -278,8 +280,9 @@ async fn whole(
     let body = sent.exchange.collect(LARGEST_ANSWER_BYTES).await;
     record.upstream.response = Some(sent.header + began.elapsed());
     let body = body.map_err(|error| exchange_refusal(&error))?;
-    let Some(answer) = answer::read(body, asked) else {
-        return Err(Refusal::new(Reason::UpstreamFailed).because("the answer is not a JSON object"));
+    let Some(answer) = answer::read(body, dialect, asked) else {
+        return Err(Refusal::new(Reason::UpstreamFailed)
+            .because("the answer is not a JSON object, or says that it failed"));
     };
     note_usage(record, answer.usage);
     Ok(Whole { body: answer.body, content_type: "application/json", position: progress.position.get() })

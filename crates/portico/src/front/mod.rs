@@ -179,7 +179,14 @@ impl Visit<'_> {
             Operation::ListModels => Ok(Answer::Local(respond::models(self.snapshot))),
             Operation::RetrieveModel => respond::model(self.snapshot, path).map(Answer::Local),
             Operation::Transcriptions => Box::pin(transcribe::run(self, incoming, record)).await,
-            Operation::Chat | Operation::Completions | Operation::Embeddings => {
+            Operation::Chat
+            | Operation::Completions
+            | Operation::Embeddings
+            | Operation::Responses
+            | Operation::Messages
+            | Operation::CountTokens
+            | Operation::Rerank
+            | Operation::Score => {
                 let (mut call, mut budget) = self.read(operation, incoming, record).await?;
                 let served = self.snapshot.models.find(&call.facts.model)?;
                 served.check(&call, &self.snapshot.config.policy)?;

@@ -177,7 +177,7 @@ impl Served {
         }
         if call.images > 0 && !takes_images {
             return Err(Refusal::new(Reason::ImagesNotSupported)
-                .param("messages")
+                .param(operation.prompt_key())
                 .saying(text!("The model {model} does not take images.", "模型 {model} 不支持图片。")));
         }
         Ok(())

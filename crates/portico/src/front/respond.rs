@@ -63,7 +63,7 @@ impl Context {
 
 fn shape(path: &str) -> Shape {
     match path {
-        "/v1/messages" => Shape::Anthropic,
+        "/v1/messages" | "/v1/messages/count_tokens" => Shape::Anthropic,
         path if route::is_api(path) => Shape::OpenAi,
         _ => Shape::Plain,
     }

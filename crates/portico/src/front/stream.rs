@@ -23,7 +23,7 @@ use crate::sys::clock::Instant;
 use crate::types::Tongue;
 use crate::upstream::Exchange;
 
-/// After `[DONE]` the model server has so long to close its answer properly, for its connection to be kept.
+/// After the last event the model server has so long to close its answer properly, for its connection to be kept.
 const AFTER_DONE: Duration = Duration::from_secs(1);
 
 type Start = Pin<Box<dyn Future<Output = Result<Running, Refusal>>>>;
@@ -46,7 +46,7 @@ enum Phase {
         every: Duration,
     },
     Running(Flow),
-    /// `[DONE]` has left; the model server's own end is awaited a little.
+    /// The last event has left; the model server's own end is awaited a little.
     Done {
         flow: Flow,
         until: Pin<Box<Sleep>>,
@@ -197,7 +197,8 @@ impl StreamBody {
                 self.fail(&refusal, record);
             }
             None => {
-                let refusal = Refusal::new(Reason::UpstreamDied).because("the stream ended without [DONE]");
+                let refusal =
+                    Refusal::new(Reason::UpstreamDied).because("the stream ended without its last event");
                 self.fail(&refusal, record);
             }
         }
@@ -220,7 +221,8 @@ impl StreamBody {
     fn fail(&mut self, refusal: &Refusal, record: &mut Record) {
         self.settle(record);
         record.private = Some(refusal.private.as_ref().into());
-        self.ready.push_back(refusal.event(self.tongue));
+        let (dialect, number) = (self.filter.dialect(), self.filter.events());
+        self.ready.push_back(refusal.event(dialect, number, self.tongue));
         self.phase = Phase::Failed { reason: refusal.reason, flushes: 0 };
     }
 }

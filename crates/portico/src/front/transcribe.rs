@@ -24,7 +24,7 @@ use crate::queue::{Admission, Permit};
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::sys::random;
-use crate::types::{Text, text};
+use crate::types::{Dialect, Text, text};
 use crate::upstream::{self, Outbound, Payload, SendFailure, Sent, Source};
 
 /// Uploads up to this size are whole before they take a permit: who sends little and slowly keeps nobody waiting.
@@ -82,7 +82,7 @@ async fn answered(
     record.upstream.response = Some(header + began.elapsed());
     let body = body.map_err(|error| exchange_refusal(&error))?;
     let (body, content_type) = match format {
-        Format::Json => match answer::read(body, &asked) {
+        Format::Json => match answer::read(body, Dialect::Chat, &asked) {
             Some(answer) => (answer.body, "application/json"),
             None => return Err(unusable("the answer is not a JSON object")),
         },

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{ErrorKind, Reason};
-use crate::types::{Text, Tongue};
+use crate::types::{Dialect, Text, Tongue};
 
 /// A request that was not answered as asked. Only `public` leaves the box; `private` may name addresses and rules.
 #[derive(Debug, Clone)]
@@ -86,20 +86,57 @@ impl Refusal {
             }),
             Shape::Anthropic => serde_json::to_vec(&AnthropicError {
                 r#type: "error",
-                error: AnthropicDetail { r#type: self.reason.kind().word(), message: &message },
+                error: AnthropicDetail { r#type: self.anthropic_type(), message: &self.with_param(&message) },
             }),
         };
         (Bytes::from(json.expect("strings always serialise")), "application/json")
     }
 
-    /// The last event of a stream that can't be completed. No `[DONE]` follows it.
-    pub(crate) fn event(&self, tongue: Tongue) -> Bytes {
-        let (json, _) = self.body(Shape::OpenAi, tongue);
-        let mut event = Vec::with_capacity(json.len() + 8);
-        event.extend_from_slice(b"data: ");
+    /// The last event of a stream that can't be completed, and nothing that ends a good one follows it. `number`: how
+    /// many events were before it.
+    pub(crate) fn event(&self, dialect: Dialect, number: u64, tongue: Tongue) -> Bytes {
+        let (head, json): (&[u8], _) = match dialect {
+            Dialect::Chat => (b"data: ", self.body(Shape::OpenAi, tongue).0),
+            Dialect::Messages => (b"event: error\ndata: ", self.body(Shape::Anthropic, tongue).0),
+            Dialect::Responses => (b"event: error\ndata: ", self.responses_event(number, tongue)),
+        };
+        let mut event = Vec::with_capacity(head.len() + json.len() + 2);
+        event.extend_from_slice(head);
         event.extend_from_slice(&json);
         event.extend_from_slice(b"\n\n");
         Bytes::from(event)
+    }
+
+    /// The API has the fields beside `type`; OpenAI's clients raise what stands in `error`.
+    fn responses_event(&self, number: u64, tongue: Tongue) -> Bytes {
+        let message = self.message(tongue);
+        let (code, param) = (self.reason.code(), self.param.as_deref());
+        let json = serde_json::to_vec(&ResponsesError {
+            r#type: "error",
+            sequence_number: number,
+            code,
+            message: &message,
+            param,
+            error: OpenAiDetail { message: &message, r#type: self.reason.kind().word(), param, code },
+        });
+        Bytes::from(json.expect("strings always serialise"))
+    }
+
+    /// Anthropic has fewer words for what is not the client's doing, and one more for what is too large.
+    fn anthropic_type(&self) -> &'static str {
+        match self.reason.kind() {
+            _ if self.reason.status() == http::StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+            ErrorKind::Upstream | ErrorKind::Internal => "api_error",
+            kind => kind.word(),
+        }
+    }
+
+    /// Anthropic's shape has no place for the field at fault, so the message names it.
+    fn with_param<'m>(&self, message: &'m str) -> Cow<'m, str> {
+        match self.param.as_deref() {
+            Some(param) if !message.contains(param) => Cow::Owned(format!("{param}: {message}")),
+            _ => Cow::Borrowed(message),
+        }
     }
 }
 
@@ -131,6 +168,16 @@ struct OpenAiDetail<'a> {
 }
 
 #[derive(Serialize)]
+struct ResponsesError<'a> {
+    r#type: &'static str,
+    sequence_number: u64,
+    code: &'static str,
+    message: &'a str,
+    param: Option<&'a str>,
+    error: OpenAiDetail<'a>,
+}
+
+#[derive(Serialize)]
 struct AnthropicError<'a> {
     r#type: &'static str,
     error: AnthropicDetail<'a>,
@@ -156,7 +203,44 @@ mod tests {
             r#"{"error":{"message":"There is no such model.","type":"not_found_error","param":"model","code":"model_not_found"}}"#
         );
         let (body, _) = refusal.body(Shape::Anthropic, Tongue::Chinese);
-        assert_eq!(body, r#"{"type":"error","error":{"type":"not_found_error","message":"没有这个模型。"}}"#);
+        assert_eq!(
+            body,
+            r#"{"type":"error","error":{"type":"not_found_error","message":"model: 没有这个模型。"}}"#
+        );
+    }
+
+    #[test]
+    fn anthropic_s_own_words_are_used_where_they_differ() {
+        for (reason, word) in [
+            (Reason::InvalidValue, "invalid_request_error"),
+            (Reason::BodyTooLarge, "request_too_large"),
+            (Reason::IdentityRequired, "authentication_error"),
+            (Reason::QueueFull, "overloaded_error"),
+            (Reason::UpstreamDied, "api_error"),
+            (Reason::UpstreamTimeout, "timeout_error"),
+            (Reason::Internal, "api_error"),
+        ] {
+            let (body, _) = Refusal::new(reason).body(Shape::Anthropic, Tongue::English);
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"]["type"], word, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_event_of_a_stream_is_in_its_own_dialect() {
+        let refusal = Refusal::new(Reason::UpstreamDied);
+        let event = |dialect| String::from_utf8(refusal.event(dialect, 7, Tongue::English).to_vec()).unwrap();
+        assert!(event(Dialect::Chat).starts_with("data: {\"error\":{\"message\":"));
+        assert!(
+            event(Dialect::Messages)
+                .starts_with("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",")
+        );
+        assert!(event(Dialect::Responses).starts_with(
+            "event: error\ndata: {\"type\":\"error\",\"sequence_number\":7,\"code\":\"upstream_died\","
+        ));
+        for dialect in [Dialect::Chat, Dialect::Messages, Dialect::Responses] {
+            assert!(event(dialect).ends_with("}\n\n"));
+        }
     }
 
     #[test]

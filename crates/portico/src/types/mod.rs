@@ -1,12 +1,14 @@
 //! Words everybody uses. Data only: nothing here does I/O, reads a clock or knows another room.
 
 mod chunked;
+mod dialect;
 mod model;
 mod percent;
 mod rope;
 mod text;
 
 pub(crate) use chunked::{Chunked, Extras};
+pub(crate) use dialect::Dialect;
 pub(crate) use model::{ModelFacts, ModelState, ServerKind};
 pub(crate) use percent::percent_decoded;
 pub(crate) use rope::Rope;

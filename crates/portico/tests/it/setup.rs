@@ -13,6 +13,12 @@ use crate::support::binary;
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 
+/// Those that have to be asked for, too.
+pub(crate) fn all_endpoints() -> String {
+    let names = ["models", "chat", "completions", "embeddings", "responses", "messages", "rerank", "score"];
+    format!("[policy]\nendpoints = {names:?}\n")
+}
+
 /// What a configuration holds besides the folder and the ports of the test.
 pub(crate) struct Setup {
     site: String,

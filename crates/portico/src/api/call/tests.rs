@@ -32,7 +32,7 @@ fn policy() -> Policy {
 
 fn judge_by(policy: &Policy, operation: Operation, body: &[u8]) -> Result<Call, Refusal> {
     let rules = Rules { limits: &LIMITS, policy, max_output_tokens: Some(8192) };
-    Call::judge(operation, &Bytes::copy_from_slice(body), rules)
+    Call::judge(operation, &Bytes::copy_from_slice(body).into(), rules)
 }
 
 fn judge(operation: Operation, body: &str) -> Result<Call, Refusal> {
@@ -412,7 +412,13 @@ fn every_body_of_the_corpus_gets_its_verdict() {
         let operation = match case.on.as_str() {
             "chat" => Operation::Chat,
             "completions" => Operation::Completions,
-            _ => Operation::Embeddings,
+            "embeddings" => Operation::Embeddings,
+            "responses" => Operation::Responses,
+            "messages" => Operation::Messages,
+            "count_tokens" => Operation::CountTokens,
+            "rerank" => Operation::Rerank,
+            "score" => Operation::Score,
+            other => panic!("there is no operation {other}"),
         };
         let judged = judge_by(&policy, operation, &case.body);
         let fits = match (&case.verdict, &judged) {

@@ -25,9 +25,9 @@ pub(crate) enum Json<'a> {
     Bool(bool),
     Number(Number<'a>),
     String(Cow<'a, str>),
-    /// A string of at least [`LONG_BYTES`] that is written with escapes: its source between the quotes, read to be
-    /// well formed. It is decoded only as long as somebody looks at it.
-    Escaped(&'a str),
+    /// A long string that is written with escapes, or that is base64 in large part: its source between the quotes, read
+    /// to be well formed. It is decoded only as long as somebody looks at it.
+    Source(&'a [u8]),
     Array(Vec<Json<'a>>),
     Object(Object<'a>),
     /// A string that was judged and changed, in pieces that need no escapes. Never parsed, only written.
@@ -70,7 +70,7 @@ impl Json<'_> {
     pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
         match self {
             Json::String(text) => Some(Cow::Borrowed(text)),
-            Json::Escaped(source) => Some(Cow::Owned(read::decoded(source))),
+            Json::Source(source) => Some(read::decoded(source)),
             _ => None,
         }
     }
@@ -81,7 +81,7 @@ impl Json<'_> {
             Json::Null => "null",
             Json::Bool(_) => "a boolean",
             Json::Number(_) => "a number",
-            Json::String(_) | Json::Escaped(_) | Json::Written(_) | Json::Hole => "a string",
+            Json::String(_) | Json::Source(_) | Json::Written(_) | Json::Hole => "a string",
             Json::Array(_) => "an array",
             Json::Object(_) => "an object",
         }

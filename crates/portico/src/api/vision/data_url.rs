@@ -10,12 +10,11 @@ use crate::types::Text;
 const LONGEST_HEAD_BYTES: usize = 64;
 
 /// The declared kind, and where the base64 begins.
-pub(super) fn split(url: &str) -> Result<(Kind, usize), Fault> {
-    let bytes = url.as_bytes();
-    let head = &bytes[..bytes.len().min(LONGEST_HEAD_BYTES)];
+pub(super) fn split(url: &[u8]) -> Result<(Kind, usize), Fault> {
+    let head = &url[..url.len().min(LONGEST_HEAD_BYTES)];
     // What comes after the comma is judged as base64, whose alphabet has no comma: there is exactly one.
     let comma = head.iter().position(|byte| *byte == b',').ok_or_else(grammar)?;
-    let head = url.get(..comma).ok_or_else(grammar)?;
+    let head = std::str::from_utf8(&head[..comma]).map_err(|_| grammar())?;
     let (scheme, rest) = head.split_once(':').ok_or_else(grammar)?;
     let (media_type, encoding) = rest.split_once(';').ok_or_else(grammar)?;
     if !scheme.eq_ignore_ascii_case("data") {

@@ -26,6 +26,8 @@ mod webp;
 pub(crate) use fault::Fault;
 pub(crate) use pictures::{Pictures, Wanted, inspect_fetched};
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use self::edit::Edit;
@@ -74,20 +76,30 @@ struct Found {
     edits: Vec<Edit>,
 }
 
-/// Judges a picture in a `data:` URL.
-pub(crate) fn inspect_url(url: &str, bounds: Bounds) -> Result<Picture, Fault> {
+/// Judges a picture in a `data:` URL. `known`: where its base64 has been checked before.
+pub(crate) fn inspect_url(url: &[u8], known: Range<usize>, bounds: Bounds) -> Result<Picture, Fault> {
     let (declared, payload_at) = data_url::split(url)?;
-    inspect(declared, url, payload_at, bounds)
+    inspect(declared, url, payload_at, known, bounds)
 }
 
 /// Judges a picture whose type and base64 come apart, as in Anthropic's `source`.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the endpoint /v1/messages, which is not built yet"))]
-pub(crate) fn inspect_base64(media_type: &str, data: &str, bounds: Bounds) -> Result<Picture, Fault> {
-    inspect(data_url::kind(media_type)?, data, 0, bounds)
+fn inspect_base64(
+    media_type: &str,
+    data: &[u8],
+    known: Range<usize>,
+    bounds: Bounds,
+) -> Result<Picture, Fault> {
+    inspect(data_url::kind(media_type)?, data, 0, known, bounds)
 }
 
-fn inspect(declared: Kind, text: &str, payload_at: usize, bounds: Bounds) -> Result<Picture, Fault> {
-    let payload = &text.as_bytes()[payload_at..];
+fn inspect(
+    declared: Kind,
+    text: &[u8],
+    payload_at: usize,
+    known: Range<usize>,
+    bounds: Bounds,
+) -> Result<Picture, Fault> {
+    let payload = &text[payload_at..];
     let bytes = encoded::decoded_bytes(payload);
     let most = bounds.max_bytes;
     if bytes as u64 > most {
@@ -99,7 +111,8 @@ fn inspect(declared: Kind, text: &str, payload_at: usize, bounds: Bounds) -> Res
             ),
         ));
     }
-    let data = Encoded::check(payload)?;
+    let known = known.start.saturating_sub(payload_at)..known.end.saturating_sub(payload_at);
+    let data = Encoded::check(payload, known)?;
     let kind = kind::sniff(&data)?;
     if kind != declared {
         let (says, is, media) = (declared.media_type(), kind.name(), kind.media_type());
@@ -184,7 +197,7 @@ impl Picture {
     }
 
     /// Nothing was taken out, and the head stands there as it is sent.
-    fn is_as_sent(&self, text: &str) -> bool {
-        self.edits.is_empty() && text.get(..self.payload_at) == Some(self.kind.url_head())
+    fn is_as_sent(&self, text: &[u8]) -> bool {
+        self.edits.is_empty() && text.get(..self.payload_at) == Some(self.kind.url_head().as_bytes())
     }
 }

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::kind::Kind;
-use super::{Bounds, Metadata, Picture, inspect, inspect_url};
+use super::{Bounds, Fault, Metadata, Picture, inspect, inspect_base64, inspect_url};
+use crate::api::body::Body;
 use crate::api::json::Json;
 use crate::config::{ImageUrls, Policy};
 use crate::reason::{Reason, Refusal};
@@ -38,28 +40,39 @@ impl Pictures {
     pub(crate) fn url(
         &mut self,
         slot: &mut Json<'_>,
-        body: &Bytes,
+        body: &Body,
         policy: &Policy,
         at: &dyn fmt::Display,
     ) -> Result<(), Refusal> {
-        // One with escapes (some writers escape every slash) is decoded, and is then its own.
-        if let Json::Escaped(_) = slot {
-            let text = slot.text().unwrap_or_default().into_owned();
-            *slot = Json::String(Cow::Owned(text));
-        }
-        let Json::String(url) = slot else { return Ok(()) };
-        if is_address(url) {
+        if let Json::String(text) = slot
+            && is_address(text)
+        {
             return self.want(slot, policy, at);
         }
-        let picture = inspect_url(url, bounds(policy)).map_err(|fault| fault.refusal(&at.to_string()))?;
+        let inspect = |url: &[u8], known| inspect_url(url, known, bounds(policy));
+        let Some((text, picture)) = judged(slot, body, inspect) else { return Ok(()) };
+        let picture = picture.map_err(|fault| fault.refusal(&at.to_string()))?;
         self.add(&picture, policy, at)?;
-        if !picture.is_as_sent(url) {
-            let text = match std::mem::take(url) {
-                Cow::Borrowed(text) => body.slice_ref(text.as_bytes()),
-                Cow::Owned(text) => Bytes::from(text),
-            };
-            *slot = Json::Written(picture.url(&text));
+        if !matches!(text, Cow::Borrowed(text) if picture.is_as_sent(text)) {
+            *slot = Json::Written(picture.url(&bytes_of(text, body)));
         }
+        Ok(())
+    }
+
+    /// The same for a picture whose type and base64 come apart.
+    pub(crate) fn base64(
+        &mut self,
+        media_type: &str,
+        slot: &mut Json<'_>,
+        body: &Body,
+        policy: &Policy,
+        at: &dyn fmt::Display,
+    ) -> Result<(), Refusal> {
+        let inspect = |data: &[u8], known| inspect_base64(media_type, data, known, bounds(policy));
+        let Some((text, picture)) = judged(slot, body, inspect) else { return Ok(()) };
+        let picture = picture.map_err(|fault| fault.refusal(&at.to_string()))?;
+        self.add(&picture, policy, at)?;
+        *slot = Json::Written(picture.data(&bytes_of(text, body)));
         Ok(())
     }
 
@@ -100,6 +113,43 @@ impl Pictures {
     }
 }
 
+/// A picture's text, and what is made of it.
+type Judged<'a> = (Cow<'a, [u8]>, Result<Picture, Fault>);
+
+/// What stands in a slot; nothing where there is no text.
+fn judged<'a>(
+    slot: &mut Json<'a>,
+    body: &Body,
+    inspect: impl Fn(&[u8], Range<usize>) -> Result<Picture, Fault>,
+) -> Option<Judged<'a>> {
+    let inspect = |text: &[u8]| inspect(text, body.base64().within(text, body));
+    let owned = |text: Vec<u8>| {
+        let picture = inspect(&text);
+        Some((Cow::Owned(text), picture))
+    };
+    match slot {
+        // No picture stands behind an escape: where there is one (some writers escape every slash) this fails at
+        // once, and the decoded text is judged.
+        Json::Source(source) => match inspect(source) {
+            Err(_) if memchr::memchr(b'\\', source).is_some() => {
+                owned(slot.text().unwrap_or_default().into_owned().into_bytes())
+            }
+            picture => Some((Cow::Borrowed(*source), picture)),
+        },
+        Json::String(Cow::Borrowed(text)) => Some((Cow::Borrowed(text.as_bytes()), inspect(text.as_bytes()))),
+        Json::String(Cow::Owned(text)) => owned(std::mem::take(text).into_bytes()),
+        _ => None,
+    }
+}
+
+/// What was borrowed lies in the body.
+fn bytes_of(text: Cow<'_, [u8]>, body: &Bytes) -> Bytes {
+    match text {
+        Cow::Borrowed(text) => body.slice_ref(text),
+        Cow::Owned(text) => text.into(),
+    }
+}
+
 /// A picture that was fetched, as it is sent: the same rules as for one that came in the request.
 pub(crate) fn inspect_fetched(
     media_type: &str,
@@ -109,7 +159,7 @@ pub(crate) fn inspect_fetched(
 ) -> Result<(Picture, Rope), Refusal> {
     let kind = Kind::of_media_type(media_type);
     let judged = kind.ok_or_else(|| {
-        super::Fault::new(
+        Fault::new(
             "media_type",
             Text::fixed(
                 "What stands at the image's address is not a PNG, JPEG, WebP or GIF by its Content-Type.",
@@ -120,7 +170,8 @@ pub(crate) fn inspect_fetched(
     let (picture, text) = judged
         .and_then(|kind| {
             let text = base64_simd::STANDARD.encode_to_string(bytes);
-            inspect(kind, &text, 0, bounds(policy)).map(|picture| (picture, Bytes::from(text)))
+            inspect(kind, text.as_bytes(), 0, 0..0, bounds(policy))
+                .map(|picture| (picture, Bytes::from(text)))
         })
         .map_err(|fault| fault.refusal(param))?;
     let url = picture.url(&text);
@@ -145,7 +196,7 @@ fn refusal(param: &str, says: Text) -> Refusal {
     Refusal::new(Reason::InvalidValue).param(param).saying(says)
 }
 
-impl super::Fault {
+impl Fault {
     fn refusal(self, param: &str) -> Refusal {
         refusal(param, self.says).because(format!("image: {}", self.rule))
     }

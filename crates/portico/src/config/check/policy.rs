@@ -59,11 +59,11 @@ fn judge_endpoint(reader: &mut Reader<'_, '_, '_>, all: &[Endpoint], index: usiz
         | Endpoint::Chat
         | Endpoint::Completions
         | Endpoint::Embeddings
-        | Endpoint::Transcriptions => {}
-        Endpoint::Responses
+        | Endpoint::Responses
         | Endpoint::Messages
         | Endpoint::Rerank
         | Endpoint::Score
-        | Endpoint::Realtime => reader.note(&spot, Severity::Warning),
+        | Endpoint::Transcriptions => {}
+        Endpoint::Realtime => reader.note(&spot, Severity::Warning),
     }
 }

@@ -1,7 +1,9 @@
-//! Normal answers in OpenAI's shapes.
+//! Normal answers in the shapes of OpenAI's first APIs; those of the others stand in `dialect.rs`.
 
 use serde_json::{Value, json};
 use testkit::image::base64;
+
+use crate::dialect::{self, Event};
 
 /// Time stamp of every answer: the same call gives the same bytes.
 const CREATED: u64 = 1_700_000_000;
@@ -13,6 +15,47 @@ pub(crate) enum Kind {
     Completion,
     Embeddings,
     Transcription,
+    Responses,
+    Messages,
+    CountTokens,
+    Rerank,
+    Score,
+}
+
+impl Kind {
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/v1/chat/completions" => Self::Chat,
+            "/v1/completions" => Self::Completion,
+            "/v1/embeddings" => Self::Embeddings,
+            "/v1/responses" => Self::Responses,
+            "/v1/messages" => Self::Messages,
+            "/v1/messages/count_tokens" => Self::CountTokens,
+            "/v1/rerank" => Self::Rerank,
+            "/v1/score" => Self::Score,
+            "/v1/audio/transcriptions" => Self::Transcription,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn can_stream(self) -> bool {
+        matches!(self, Self::Chat | Self::Completion | Self::Responses | Self::Messages)
+    }
+
+    /// How many events of a stream come before the first with text.
+    pub(crate) fn events_before_text(self) -> usize {
+        match self {
+            Self::Chat => 1,
+            Self::Messages => 2,
+            Self::Responses => 4,
+            _ => 0,
+        }
+    }
+
+    /// Behind the last event of a stream.
+    pub(crate) fn done(self) -> &'static str {
+        if matches!(self, Self::Chat | Self::Completion) { "data: [DONE]\n\n" } else { "" }
+    }
 }
 
 /// What a request asks for.
@@ -24,10 +67,10 @@ pub(crate) struct Call {
     model: String,
     /// Text of the last user message, the prompt, or the first input.
     text: String,
-    inputs: Vec<String>,
+    pub(crate) inputs: Vec<String>,
     base64: bool,
     images: usize,
-    prompt_tokens: usize,
+    pub(crate) prompt_tokens: usize,
     /// `response_format` of a transcription.
     format: String,
 }
@@ -35,32 +78,36 @@ pub(crate) struct Call {
 impl Call {
     /// `None`: not one of the calls, or no JSON object (no form, for a transcription).
     pub(crate) fn read(path: &str, body: &[u8]) -> Option<Self> {
-        if path == "/v1/audio/transcriptions" {
+        let kind = Kind::of(path)?;
+        if kind == Kind::Transcription {
             return Self::transcription(body);
         }
-        let kind = match path {
-            "/v1/chat/completions" => Kind::Chat,
-            "/v1/completions" => Kind::Completion,
-            "/v1/embeddings" => Kind::Embeddings,
-            _ => return None,
-        };
         let body: Value = serde_json::from_slice(body).ok()?;
         body.as_object()?;
+        let first = |key: &str| (strings(&body[key]).into_iter().next().unwrap_or_default(), 0);
         let (text, images) = match kind {
-            Kind::Chat => last_user_message(&body["messages"]),
-            Kind::Completion => (strings(&body["prompt"]).into_iter().next().unwrap_or_default(), 0),
-            Kind::Embeddings | Kind::Transcription => {
-                (strings(&body["input"]).into_iter().next().unwrap_or_default(), 0)
-            }
+            Kind::Chat | Kind::Messages | Kind::CountTokens => last_user_message(&body["messages"]),
+            Kind::Responses => dialect::last_user_item(&body["input"]),
+            Kind::Completion => first("prompt"),
+            Kind::Embeddings | Kind::Transcription => first("input"),
+            Kind::Rerank => first("query"),
+            Kind::Score => first("text_1"),
         };
-        let limit = [&body["max_completion_tokens"], &body["max_tokens"]].into_iter().find_map(Value::as_u64);
+        let inputs = match kind {
+            Kind::Rerank => strings(&body["documents"]),
+            Kind::Score => strings(&body["text_2"]),
+            _ => strings(&body["input"]),
+        };
+        let limit = [&body["max_completion_tokens"], &body["max_tokens"], &body["max_output_tokens"]]
+            .into_iter()
+            .find_map(Value::as_u64);
         Some(Self {
             kind,
             stream: body["stream"] == true,
             include_usage: body["stream_options"]["include_usage"] == true,
             max_tokens: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX),
             model: body["model"].as_str().unwrap_or_default().to_owned(),
-            inputs: strings(&body["input"]),
+            inputs,
             base64: body["encoding_format"] == "base64",
             prompt_tokens: text.split_whitespace().count() + images,
             text,
@@ -129,16 +176,26 @@ impl Call {
         })
     }
 
-    /// The JSON of every event of a stream but `[DONE]`: the role (chat only), the pieces, the reason of the end,
-    /// and the usage where it was asked for.
-    pub(crate) fn events(&self, model: &str, pieces: &[String]) -> Vec<String> {
+    /// Whether the limit has cut the answer.
+    pub(crate) fn is_cut(&self, kept: &[String]) -> bool {
+        kept.len() >= self.max_tokens
+    }
+
+    /// Every event of a stream but `[DONE]`. Of a chat: the role, the pieces, the reason of the end, and the usage
+    /// where it was asked for.
+    pub(crate) fn events(&self, model: &str, pieces: &[String]) -> Vec<Event> {
+        let kept = &pieces[..pieces.len().min(self.max_tokens)];
+        match self.kind {
+            Kind::Responses => return self.response_events(model, kept),
+            Kind::Messages => return self.message_events(model, kept),
+            _ => {}
+        }
         let object = if self.kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" };
         let event = |choices: Value| json!({ "id": "scripted-1", "object": object, "created": CREATED, "model": model, "choices": choices });
         let choice = |delta: Value, text: &str, reason: Value| match self.kind {
             Kind::Chat => event(json!([{ "index": 0, "delta": delta, "finish_reason": reason }])),
             _ => event(json!([{ "index": 0, "text": text, "finish_reason": reason }])),
         };
-        let kept = &pieces[..pieces.len().min(self.max_tokens)];
         let mut events = Vec::new();
         if self.kind == Kind::Chat {
             events.push(choice(json!({ "role": "assistant", "content": "" }), "", Value::Null));
@@ -150,14 +207,11 @@ impl Call {
             last["usage"] = self.usage(kept.len());
             events.push(last);
         }
-        events.iter().map(Value::to_string).collect()
+        events.into_iter().map(|json| Event { name: None, json }).collect()
     }
 
     /// The answer of a call that does not stream.
     pub(crate) fn json(&self, model: &str, pieces: &[String]) -> String {
-        if self.kind == Kind::Embeddings {
-            return self.embeddings(model);
-        }
         if self.kind == Kind::Transcription {
             let text = pieces.concat();
             return match self.format.as_str() {
@@ -168,6 +222,14 @@ impl Call {
             };
         }
         let kept = &pieces[..pieces.len().min(self.max_tokens)];
+        match self.kind {
+            Kind::Embeddings => return self.embeddings(model),
+            Kind::Responses => return self.response(model, kept).to_string(),
+            Kind::Messages => return self.message(model, kept).to_string(),
+            Kind::CountTokens => return json!({ "input_tokens": self.prompt_tokens }).to_string(),
+            Kind::Rerank | Kind::Score => return self.ranked(model).to_string(),
+            Kind::Chat | Kind::Completion | Kind::Transcription => {}
+        }
         let text = kept.concat();
         let reason = self.finish_reason(pieces);
         let (object, choice) = if self.kind == Kind::Chat {
@@ -243,7 +305,10 @@ fn last_user_message(messages: &Value) -> (String, usize) {
         Some(Value::String(text)) => (text.clone(), 0),
         Some(Value::Array(parts)) => {
             let texts: Vec<_> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
-            (texts.join(" "), parts.iter().filter(|part| part["type"] == "image_url").count())
+            (
+                texts.join(" "),
+                parts.iter().filter(|part| part["type"] == "image_url" || part["type"] == "image").count(),
+            )
         }
         _ => (String::new(), 0),
     }

@@ -38,7 +38,7 @@
 //! | `die-mid-event` | two whole events and half of one, then closed |
 //! | `end-early N` | N whole events and a correct end of the body, without `[DONE]` |
 //! | `hang-mid-stream N` | N whole events, then nothing more, for ever |
-//! | `engine-dead N` | N whole events, then vLLM's last words: an error event and `[DONE]` |
+//! | `engine-dead N` | N whole events, then the engine's last words: an error event and `[DONE]`, or `response.failed` |
 //! | `error CODE`, `error-500` | that status with an error in OpenAI's shape |
 //! | `leaky-error` | a 500 whose text holds a loopback address and a path |
 //! | `html` | 200 with a page of HTML instead of JSON |
@@ -53,7 +53,8 @@
 //!
 //! A normal answer is `You said: …` (the number of images is added where there are any), with `usage` where
 //! OpenAI's API has it: always without streaming, and on streams only by `stream_options.include_usage`. Paths:
-//! `GET /health`, `GET /v1/models`, `POST /v1/chat/completions`, `/v1/completions`, `/v1/embeddings`,
+//! `GET /health`, `GET /v1/models`, `POST /v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses`,
+//! `/v1/messages`, `/v1/messages/count_tokens`, `/v1/rerank`, `/v1/score`,
 //! `/v1/audio/transcriptions` (a form; the text is its prompt, or the size of its file); else 404.
 //!
 //! # For tests
@@ -69,6 +70,7 @@
 mod answer;
 mod connection;
 mod control;
+mod dialect;
 mod fault;
 mod perform;
 mod record;

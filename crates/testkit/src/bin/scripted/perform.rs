@@ -5,6 +5,7 @@ use std::{fmt::Write as _, io, time::Duration};
 use crate::{
     answer::{self, Call, Kind},
     connection::Head,
+    dialect::{self, Event},
     fault::Fault,
     record::{State, Ticket},
     socket::Socket,
@@ -13,7 +14,6 @@ use crate::{
 /// Text of `split-events`: characters of one to four bytes.
 const UTF8_TEXT: &str = "Grüße 世界 🙂 done";
 const EVENT_STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
-const DONE: &str = "data: [DONE]\n\n";
 
 /// How it went, and what becomes of the connection.
 pub(crate) enum Outcome {
@@ -97,7 +97,7 @@ impl Performance<'_> {
         let model = &self.state.model;
         if let Some(call) = &self.call {
             let pieces = call.pieces();
-            if call.stream && call.kind != Kind::Embeddings {
+            if call.stream && call.kind.can_stream() {
                 self.send(&with_headers(EVENT_STREAM, headers)).await?;
                 return self.whole_stream(&call.events(model, &pieces)).await;
             }
@@ -114,17 +114,16 @@ impl Performance<'_> {
             ("GET", "/v1/models") => {
                 self.body("HTTP/1.1 200 OK", "application/json", headers, &self.models(model)).await
             }
-            (
-                "POST",
-                "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/audio/transcriptions",
-            ) => self.error(400, "the body is no JSON object and no form").await,
+            ("POST", path) if Kind::of(path).is_some() => {
+                self.error(400, "the body is no JSON object and no form").await
+            }
             _ => self.error(404, "no such path").await,
         }
     }
 
     /// Streams that come to their proper end, only oddly.
     async fn stream_fault(&self, fault: &Fault) -> io::Result<Outcome> {
-        let Some(call) = self.call.as_ref().filter(|call| call.kind != Kind::Embeddings) else {
+        let Some(call) = self.call.as_ref().filter(|call| call.kind.can_stream()) else {
             return self.normal("").await;
         };
         let model = &self.state.model;
@@ -138,7 +137,7 @@ impl Performance<'_> {
             Fault::SlowStream { events, every } => {
                 self.send(EVENT_STREAM).await?;
                 let all = call.events(model, &answer::numbered(*events));
-                let first_with_text = usize::from(call.kind == Kind::Chat);
+                let first_with_text = call.kind.events_before_text();
                 for (index, event) in all.iter().enumerate() {
                     if (first_with_text..first_with_text + events).contains(&index) {
                         tokio::time::sleep(*every).await;
@@ -151,7 +150,7 @@ impl Performance<'_> {
                 self.send(EVENT_STREAM).await?;
                 // One event after the other, never a list of them: N times BYTES may be more than the memory.
                 let big = call.events(model, &["x".repeat(*bytes)]);
-                let text = usize::from(call.kind == Kind::Chat);
+                let text = call.kind.events_before_text();
                 for event in &big[..text] {
                     self.event(event).await?;
                 }
@@ -169,11 +168,14 @@ impl Performance<'_> {
             }
             Fault::CrlfEvents => {
                 self.send(EVENT_STREAM).await?;
-                for event in call.events(model, &call.pieces()) {
-                    self.chunk(&format!(": a comment\r\nevent: message\r\ndata:{event}\r\n\r\n")).await?;
+                for Event { name, json } in call.events(model, &call.pieces()) {
+                    let name = name.unwrap_or("message");
+                    self.chunk(&format!(": a comment\r\nevent: {name}\r\ndata:{json}\r\n\r\n")).await?;
                     self.state.sent(self.ticket, 0, 1);
                 }
-                self.chunk("data:[DONE]\r\n\r\n").await?;
+                if !call.kind.done().is_empty() {
+                    self.chunk("data:[DONE]\r\n\r\n").await?;
+                }
                 self.send("0\r\n\r\n").await?;
                 Ok(Outcome::Keep)
             }
@@ -211,7 +213,7 @@ impl Performance<'_> {
             }
             Fault::EngineDead(_) if call.stream => {
                 let text = "EngineCore encountered an issue. See stack trace (above) for the root cause.";
-                self.event(&answer::error(500, text)).await?;
+                self.event(&dialect::failure(call.kind, text)).await?;
                 self.end_of_stream().await
             }
             _ => Ok(Outcome::Cut),
@@ -229,7 +231,7 @@ impl Performance<'_> {
         if *fault == Fault::BadChunk {
             self.send("zz\r\ndata: {}\n\n\r\n").await?;
         } else {
-            let event = format!("data: {}\n\n", events[2]);
+            let event = format!("{}\n\n", events[2]);
             self.chunk(&event[..event.len() / 2]).await?;
         }
         Ok(Outcome::Cut)
@@ -307,7 +309,7 @@ impl Performance<'_> {
         Ok(Outcome::Cut)
     }
 
-    async fn whole_stream(&self, events: &[String]) -> io::Result<Outcome> {
+    async fn whole_stream(&self, events: &[Event]) -> io::Result<Outcome> {
         for event in events {
             self.event(event).await?;
         }
@@ -315,13 +317,20 @@ impl Performance<'_> {
     }
 
     async fn end_of_stream(&self) -> io::Result<Outcome> {
-        self.chunk(DONE).await?;
+        let done = self.done();
+        if !done.is_empty() {
+            self.chunk(done).await?;
+        }
         self.send("0\r\n\r\n").await?;
         Ok(Outcome::Keep)
     }
 
-    async fn event(&self, json: &str) -> io::Result<()> {
-        self.chunk(&format!("data: {json}\n\n")).await?;
+    fn done(&self) -> &'static str {
+        self.call.as_ref().map_or("", |call| call.kind.done())
+    }
+
+    async fn event(&self, event: &Event) -> io::Result<()> {
+        self.chunk(&format!("{event}\n\n")).await?;
         self.state.sent(self.ticket, 0, 1);
         Ok(())
     }
@@ -332,9 +341,9 @@ impl Performance<'_> {
     }
 
     /// The whole stream as chunks of 1, 2, 3, … 13, 1, … bytes, each in three writes.
-    async fn split(&self, events: &[String]) -> io::Result<Outcome> {
-        let mut text: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-        text.push_str(DONE);
+    async fn split(&self, events: &[Event]) -> io::Result<Outcome> {
+        let mut text: String = events.iter().map(|event| format!("{event}\n\n")).collect();
+        text.push_str(self.done());
         let mut rest = text.as_bytes();
         for size in (1..=13).cycle() {
             let (piece, more) = rest.split_at(size.min(rest.len()));
