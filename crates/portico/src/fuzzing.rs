@@ -11,6 +11,7 @@ use crate::api::{EventFilter, Operation, vision};
 use crate::config::{Endpoint, ImageUrls, Limits, Policy};
 use crate::front;
 use crate::listen::{Bounds, Course};
+use crate::types::Dialect;
 pub use crate::upstream::{Answer, answer};
 
 const LIMITS: Limits = Limits {
@@ -94,7 +95,7 @@ pub fn body(operation: u8, body: &[u8]) -> Option<Vec<u8>> {
     };
     let policy = policy();
     let rules = Rules { limits: &LIMITS, policy: &policy, max_output_tokens: Some(8192) };
-    let call = Call::judge(operation, &Bytes::copy_from_slice(body), rules).ok()?;
+    let call = Call::judge(operation, &Bytes::copy_from_slice(body).into(), rules).ok()?;
     let recipient = Recipient {
         name: "upstream",
         context_tokens: Some(4096),
@@ -110,7 +111,7 @@ pub fn body(operation: u8, body: &[u8]) -> Option<Vec<u8>> {
 pub fn picture(url: &str) -> Option<(u32, u32, u32, String)> {
     let bounds =
         vision::Bounds { max_bytes: 1 << 20, max_pixels: 1 << 26, metadata: vision::Metadata::Strip };
-    let picture = vision::inspect_url(url, bounds).ok()?;
+    let picture = vision::inspect_url(url.as_bytes(), 0..0, bounds).ok()?;
     let stripped = picture.url(&Bytes::copy_from_slice(url.as_bytes())).to_vec();
     let stripped = String::from_utf8_lossy(&stripped).into_owned();
     Some((picture.width, picture.height, picture.frames, stripped))
@@ -124,7 +125,7 @@ pub fn events(
     piece_bytes: usize,
     wants_usage: bool,
 ) -> (Vec<u8>, bool, Option<Bytes>, Option<u64>) {
-    let mut filter = EventFilter::new("asked".into(), wants_usage);
+    let mut filter = EventFilter::new(Dialect::Chat, "asked".into(), wants_usage);
     let mut out = VecDeque::new();
     for piece in stream.chunks(piece_bytes.max(1)) {
         filter.push(Bytes::copy_from_slice(piece), &mut out);

@@ -178,6 +178,10 @@ async fn an_answer_before_the_end_of_the_upload_is_no_transcription() {
     let mut connection = begun(&portico, &[model(), file(2 * MIB)].concat()).await;
     let answer = connection.answer().await.expect("an answer");
     assert_error(&answer, 400, "invalid_request_error", "upstream_rejected");
+    scripted.set_fault("early 200").await;
+    let mut connection = begun(&portico, &[model(), file(2 * MIB)].concat()).await;
+    let answer = connection.answer().await.expect("an answer");
+    assert_error(&answer, 502, "upstream_error", "upstream_failed");
     scripted.set_fault("").await;
     let answer = portico.once("POST", PATH, &[FORM], &form(&[model(), file(2 * MIB)])).await;
     assert_eq!(answer.head.status, 200);

@@ -77,7 +77,7 @@ struct Found {
 }
 
 /// Judges a picture in a `data:` URL. `known`: where its base64 has been checked before.
-fn inspect_url(url: &[u8], known: Range<usize>, bounds: Bounds) -> Result<Picture, Fault> {
+pub(crate) fn inspect_url(url: &[u8], known: Range<usize>, bounds: Bounds) -> Result<Picture, Fault> {
     let (declared, payload_at) = data_url::split(url)?;
     inspect(declared, url, payload_at, known, bounds)
 }
