@@ -8,6 +8,7 @@ mod api;
 pub mod cli;
 mod config;
 mod control;
+mod fetch;
 mod front;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

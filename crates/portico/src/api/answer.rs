@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::value::RawValue;
 
+use super::base64_map::Base64Map;
 use super::{Usage, json};
 use crate::reason::{Reason, Refusal};
 use crate::types::{Dialect, Text};
@@ -81,7 +82,7 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
 
 /// The sentence in an error of OpenAI's shape, or in FastAPI's.
 fn message(body: &[u8]) -> Option<String> {
-    let document = json::parse(body, 16).ok()?;
+    let document = json::parse(body, Base64Map::none(), 16).ok()?;
     let json::Json::Object(object) = document else { return None };
     let text = |value: &json::Json<'_>| match value {
         json::Json::String(text) => {

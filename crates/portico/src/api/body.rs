@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
+use super::base64_map::Base64Map;
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::sys::deadline::Deadline;
@@ -24,6 +25,35 @@ pub(crate) trait Incoming {
 
     /// At least so many bytes are still to come.
     fn announced_bytes(&self) -> u64;
+}
+
+/// A whole body, and what was seen of it while it came.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Body {
+    bytes: Bytes,
+    base64: Base64Map,
+}
+
+impl Body {
+    pub(super) const fn base64(&self) -> &Base64Map {
+        &self.base64
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        let mut base64 = Base64Map::default();
+        base64.extend(&bytes);
+        Self { bytes, base64 }
+    }
+}
+
+impl std::ops::Deref for Body {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.bytes
+    }
 }
 
 /// Bytes of all bodies being held, across all threads. A request takes its share as it grows and gives it back when
@@ -44,7 +74,8 @@ impl BudgetGuard {
         Self { budget, bytes: 0 }
     }
 
-    fn take(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
+    /// `total`: what all requests together may hold.
+    pub(crate) fn take(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
         let grown = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= total);
         match self.budget.held_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown) {
             Ok(_) => {
@@ -93,19 +124,21 @@ pub(crate) async fn collect(
     body: &mut dyn Incoming,
     budget: &Arc<BodyBudget>,
     bounds: Bounds,
-) -> Result<(Bytes, BudgetGuard), Refusal> {
+) -> Result<(Body, BudgetGuard), Refusal> {
     let mut guard = BudgetGuard::new(budget.clone());
     let mut whole = BytesMut::new();
+    let mut base64 = Base64Map::default();
     let mut pace = Pace::default();
     loop {
         let before = whole.len();
         if !next_piece(body, &mut whole, bounds.idle, &mut pace).await? {
-            return Ok((whole.freeze(), guard));
+            return Ok((Body { bytes: whole.freeze(), base64 }, guard));
         }
         if whole.len() as u64 > bounds.body_bytes {
             return Err(too_large(bounds.body_bytes));
         }
         guard.take((whole.len() - before) as u64, bounds.total_bytes)?;
+        base64.extend(&whole);
         if before == 0 {
             // Untouched memory costs nothing, so a length that is only claimed takes none.
             let announced = body.announced_bytes().min(bounds.body_bytes);
@@ -210,7 +243,7 @@ mod tests {
     async fn pieces_become_one_body_and_the_budget_is_given_back() {
         let budget = Arc::new(BodyBudget::default());
         let (body, guard) = collect(&mut pieces(&["ab", "cd", "e"]), &budget, BOUNDS).await.unwrap();
-        assert_eq!(body, "abcde");
+        assert_eq!(**body, *b"abcde");
         assert_eq!(budget.held_bytes.load(Ordering::Relaxed), 5);
         drop(guard);
         assert_eq!(budget.held_bytes.load(Ordering::Relaxed), 0);

@@ -7,10 +7,12 @@ use bytes::Bytes;
 
 use super::Operation;
 use super::anthropic::LEAST_BUDGET_TOKENS;
+use super::body::Body;
 use super::images;
 use super::json::{self, Json, Object};
 use super::judge::{At, Found, Judge, Thinking, missing, odd_character, too_long, wrong_type};
 use super::limit::{self, AtTheEnd, OutputLimit};
+use super::vision::{self, Pictures, Wanted};
 use crate::config::{Limits, Policy};
 use crate::reason::{Reason, Refusal};
 use crate::types::{Rope, ServerKind, Text, text};
@@ -36,6 +38,8 @@ pub(crate) struct CallFacts {
     /// The client itself asked for the usage event of a stream.
     pub(crate) wants_usage: bool,
     pub(crate) images: u32,
+    /// What the images will be to the model, as an estimate; those that are still to be fetched are not in it.
+    pub(crate) image_tokens: u64,
     /// The prompt is given as token ids, in which nobody has looked for control tokens.
     pub(crate) token_ids: bool,
 }
@@ -47,6 +51,7 @@ pub(crate) struct Call {
     pub(crate) facts: CallFacts,
     head: Head,
     rest: Rope,
+    pictures: Pictures,
 }
 
 /// Whom a body is written for.
@@ -79,8 +84,8 @@ struct Head {
 
 impl Call {
     /// Parses, judges and writes anew. What the model server will read is only what was judged here.
-    pub(crate) fn judge(operation: Operation, body: &Bytes, rules: Rules<'_>) -> Result<Self, Refusal> {
-        let document = json::parse(body, rules.limits.json_depth).map_err(|error| {
+    pub(crate) fn judge(operation: Operation, body: &Body, rules: Rules<'_>) -> Result<Self, Refusal> {
+        let document = json::parse(body, body.base64(), rules.limits.json_depth).map_err(|error| {
             let Text { en, zh } = error.text();
             Refusal::new(Reason::InvalidJson)
                 .saying(text!("The request body is not valid JSON: {en}.", "请求体不是合法的 JSON:{zh}。"))
@@ -89,7 +94,7 @@ impl Call {
             return Err(wrong_type("body", &document, Text::fixed("an object", "对象")));
         };
         let model = model(&object)?.into();
-        let mut judge = Judge { operation, policy: rules.policy, found: Found::default() };
+        let mut judge = Judge { operation, policy: rules.policy, body, found: Found::default() };
         judge.object(&mut object)?;
         let mut found = judge.found;
         if !rules.policy.enabled {
@@ -100,10 +105,33 @@ impl Call {
             stream: found.stream,
             wants_usage: found.wants_usage,
             images: found.images,
+            image_tokens: found.pictures.tokens,
             token_ids: found.token_ids,
         };
         let head = Head::new(operation, &found, &object, body.len(), rules.max_output_tokens);
-        Ok(Self { operation, facts, head, rest: json::write_rest(object, body) })
+        Ok(Self { operation, facts, head, rest: json::write_rest(object, body), pictures: found.pictures })
+    }
+
+    /// Pictures that have to be fetched before the call can be sent, in their order.
+    pub(crate) fn wanted(&self) -> &[Wanted] {
+        &self.pictures.wanted
+    }
+
+    /// Puts in what was fetched for [`Call::wanted`], each with its media type, once it is judged like any other.
+    pub(crate) fn take_fetched(
+        &mut self,
+        fetched: Vec<(String, Bytes)>,
+        policy: &Policy,
+    ) -> Result<(), Refusal> {
+        let mut fillings = Vec::with_capacity(fetched.len());
+        for (wanted, (media_type, bytes)) in std::mem::take(&mut self.pictures.wanted).iter().zip(fetched) {
+            let (picture, filling) = vision::inspect_fetched(&media_type, &bytes, policy, &wanted.param)?;
+            self.pictures.add(&picture, policy, &wanted.param)?;
+            fillings.push(filling);
+        }
+        self.facts.image_tokens = self.pictures.tokens;
+        self.rest.fill(fillings);
+        Ok(())
     }
 
     /// The body for one model server.
@@ -199,7 +227,7 @@ fn model<'o>(object: &'o Object<'_>) -> Result<&'o str, Refusal> {
     match object.find("model") {
         // It stands in the access record, and a record must not be as large as a body.
         Some(Json::String(name)) if name.len() > LONGEST_NAME_BYTES => Err(too_long(at, LONGEST_NAME_BYTES)),
-        Some(Json::Escaped(_)) => Err(too_long(at, LONGEST_NAME_BYTES)),
+        Some(Json::Source(_)) => Err(too_long(at, LONGEST_NAME_BYTES)),
         Some(Json::String(name)) if name.chars().any(char::is_control) => Err(odd_character(at)),
         Some(Json::String(name)) if !name.is_empty() => Ok(name),
         Some(Json::String(_) | Json::Null) | None => Err(missing(at).saying(text!(

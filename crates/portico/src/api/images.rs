@@ -10,26 +10,15 @@ use crate::types::{Text, text};
 const MEDIA_TYPES: &[&str] = &["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 impl Judge<'_> {
-    /// A picture that is given as one string: `image_url.url`, `input_image.image_url`, Anthropic's `source.url`. It
-    /// comes inside the request, never as an address: the model server would fetch it from inside the network.
+    /// A picture that is given as one string: `image_url.url`, `input_image.image_url`, Anthropic's `source.url`. It is
+    /// judged, and put in its place as it is sent.
     pub(super) fn picture_url(&mut self, url: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
-        self.found.images += 1;
         match url {
-            Json::String(text) if is_data(text) => self.found.image_url_bytes += text.len(),
-            // Some writers escape every slash.
-            Json::Escaped(source) if is_data(source) => self.found.image_url_bytes += source.len(),
-            Json::String(_) | Json::Escaped(_) => {
-                return Err(invalid(
-                    at,
-                    text!(
-                        "Images must be sent inside the request as data: URLs; addresses are not fetched.",
-                        "图片必须以 data: URL 的形式放在请求中,不会从地址抓取。"
-                    ),
-                ));
-            }
+            Json::String(_) | Json::Source(_) => {}
             _ => return Err(invalid(at, text!("The image has no url.", "图片缺少 url。"))),
         }
-        Ok(())
+        self.count_picture(url);
+        self.found.pictures.url(url, self.body, self.policy, &at)
     }
 
     /// A picture whose type and base64 come apart: Anthropic's `source`. Model servers paste the two together to a
@@ -40,22 +29,23 @@ impl Judge<'_> {
         data: &mut Json<'_>,
         at: At<'_>,
     ) -> Result<(), Refusal> {
-        self.found.images += 1;
-        word(media_type, at.field("media_type"), MEDIA_TYPES)?;
+        let media_type = word(media_type, at.field("media_type"), MEDIA_TYPES)?;
         let at = at.field("data");
         match data {
-            Json::String(text) if is_base64(text) => self.found.image_url_bytes += text.len(),
-            // Some writers escape every slash.
-            Json::Escaped(source) if is_base64_with_escaped_slashes(source) => {
-                self.found.image_url_bytes += source.len();
-            }
-            Json::String(_) | Json::Escaped(_) => {
-                let says = text!("{at} is not base64.", "{at} 不是 base64。");
-                return Err(invalid(at, says));
-            }
+            Json::String(_) | Json::Source(_) => {}
             other => return Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
         }
-        Ok(())
+        self.count_picture(data);
+        self.found.pictures.base64(media_type, data, self.body, self.policy, &at)
+    }
+
+    fn count_picture(&mut self, text: &Json<'_>) {
+        self.found.images += 1;
+        self.found.image_url_bytes += match text {
+            Json::String(text) => text.len(),
+            Json::Source(source) => source.len(),
+            _ => 0,
+        };
     }
 
     /// Called when all that may hold pictures has been seen.
@@ -72,25 +62,6 @@ impl Judge<'_> {
             ),
         ))
     }
-}
-
-fn is_base64(text: &str) -> bool {
-    let digits = text.trim_end_matches('=');
-    !digits.is_empty() && text.len() - digits.len() <= 2 && digits.bytes().all(is_digit)
-}
-
-fn is_base64_with_escaped_slashes(source: &str) -> bool {
-    let digits = source.trim_end_matches('=');
-    let mut pieces = digits.split("\\/");
-    source.len() - digits.len() <= 2 && pieces.all(|piece| piece.bytes().all(is_digit))
-}
-
-const fn is_digit(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'
-}
-
-fn is_data(url: &str) -> bool {
-    url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }
 
 /// The number of pictures where nobody judges the parts.

@@ -21,13 +21,13 @@ pub(super) fn input(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> 
 /// A text, texts, token ids, or lists of token ids. None may be empty (CVE-2024-8768: an empty prompt ends the engine).
 fn texts(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, most: usize) -> Result<(), Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => one_text(judge, value, at),
+        Json::String(_) | Json::Source(_) => one_text(judge, value, at),
         Json::Array(items) if matches!(items.first(), Some(Json::Number(_))) => token_ids(judge, value, at),
         Json::Array(_) => {
             for (index, each) in list(value, at, 1, most)?.iter_mut().enumerate() {
                 let at = at.item(index);
                 match each {
-                    Json::String(_) | Json::Escaped(_) => one_text(judge, each, at)?,
+                    Json::String(_) | Json::Source(_) => one_text(judge, each, at)?,
                     Json::Array(_) => token_ids(judge, each, at)?,
                     other => {
                         let wanted =
@@ -85,7 +85,7 @@ pub(super) fn stop(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Resul
     let one = |value: &Json<'_>, at: At<'_>| match value {
         Json::String(text) if text.is_empty() => Err(missing(at)),
         Json::String(text) if text.len() <= LONGEST_BYTES => Ok(()),
-        Json::String(_) | Json::Escaped(_) => Err(super::judge::too_long(at, LONGEST_BYTES)),
+        Json::String(_) | Json::Source(_) => Err(super::judge::too_long(at, LONGEST_BYTES)),
         other => Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
     };
     match value {

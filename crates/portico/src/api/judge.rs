@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Operation;
+use super::body::Body;
 use super::json::{Json, Object};
 use super::parameters::{self, Fate, Parameter, Rule};
 use super::tokens::{self, Scope};
+use super::vision::Pictures;
 use crate::config::Policy;
 use crate::reason::{Reason, Refusal};
 use crate::types::{Text, text};
@@ -62,6 +64,7 @@ pub(super) struct Found {
     pub(super) images: u32,
     /// Of their data: URLs.
     pub(super) image_url_bytes: usize,
+    pub(super) pictures: Pictures,
     /// A prompt is given as token ids, in which nobody sees control tokens.
     pub(super) token_ids: bool,
     pub(super) max_tokens: Option<u32>,
@@ -85,6 +88,8 @@ pub(super) enum Thinking {
 pub(super) struct Judge<'r> {
     pub(super) operation: Operation,
     pub(super) policy: &'r Policy,
+    /// What the document was parsed from.
+    pub(super) body: &'r Body,
     pub(super) found: Found,
 }
 
@@ -274,7 +279,7 @@ pub(super) fn number(value: &Json<'_>, at: At<'_>, least: f64, most: f64) -> Res
 pub(super) fn short_text(value: &Json<'_>, at: At<'_>, most_bytes: usize) -> Result<(), Refusal> {
     match value {
         Json::String(text) if text.len() > most_bytes => Err(too_long(at, most_bytes)),
-        Json::Escaped(_) => Err(too_long(at, most_bytes)),
+        Json::Source(_) => Err(too_long(at, most_bytes)),
         Json::String(text) if text.chars().any(char::is_control) => Err(odd_character(at)),
         Json::String(_) => Ok(()),
         other => Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
@@ -299,7 +304,7 @@ pub(super) fn name(value: &Json<'_>, at: At<'_>, most_bytes: usize) -> Result<()
 /// One of these words.
 pub(super) fn word(value: &Json<'_>, at: At<'_>, words: &[&'static str]) -> Result<&'static str, Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => {
+        Json::String(_) | Json::Source(_) => {
             let known = match value {
                 Json::String(text) => words.iter().find(|word| **word == *text),
                 _ => None,

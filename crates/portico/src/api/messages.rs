@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::base64_map::Base64Map;
 use super::json::{self, Json};
 use super::judge::{
     At, Judge, flag, invalid, list, missing, name, no_such_field, object, retain, shown, too_long, whole,
@@ -136,7 +137,7 @@ pub(super) fn arguments(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>)
         return Err(too_long(at, LONGEST_ARGUMENTS_BYTES));
     }
     let has_escapes = source.contains("\\u");
-    match json::parse(source.as_bytes(), ARGUMENTS_DEPTH) {
+    match json::parse(source.as_bytes(), Base64Map::none(), ARGUMENTS_DEPTH) {
         Ok(mut document) => {
             if has_escapes && judge.data(&mut document, at)? {
                 let written = json::to_text(document);
@@ -157,7 +158,7 @@ pub(super) fn arguments(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>)
 
 fn content(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => judge.text(value, at),
+        Json::String(_) | Json::Source(_) => judge.text(value, at),
         Json::Array(_) => {
             let parts = list(value, at, 0, MOST_PARTS)?;
             for (index, each) in parts.iter_mut().enumerate() {
@@ -216,10 +217,7 @@ fn image_part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result
         }
     })?;
     let at = at.field("url");
-    match image.0.iter_mut().find(|(key, _)| key == "url") {
-        Some((_, url)) => judge.picture_url(url, at),
-        None => judge.picture_url(&mut Json::Null, at),
-    }
+    judge.picture_url(image.find_mut("url").unwrap_or(&mut Json::Null), at)
 }
 
 /// `chat_template_kwargs`: whatever a template does with the rest (CVE-2025-62426, CVE-2025-61620), these are switches.
@@ -239,7 +237,7 @@ impl Judge<'_> {
     /// Values that a template may print: every string in them, and every key. Says whether something was defused.
     pub(super) fn data(&mut self, value: &mut Json<'_>, at: At<'_>) -> Result<bool, Refusal> {
         match value {
-            Json::String(_) | Json::Escaped(_) => {
+            Json::String(_) | Json::Source(_) => {
                 let before = value.text().map_or(0, |text| text.len());
                 self.text(value, at)?;
                 Ok(value.text().map_or(0, |text| text.len()) != before)
@@ -262,7 +260,8 @@ impl Judge<'_> {
                 }
                 Ok(changed)
             }
-            Json::Null | Json::Bool(_) | Json::Number(_) => Ok(false),
+            // Only pictures are written ones.
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Written(_) | Json::Hole => Ok(false),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 mod anthropic;
+mod base64_map;
 mod blocks;
 pub(crate) mod body;
 pub(crate) mod call;
@@ -25,6 +26,7 @@ mod stream;
 mod tokens;
 mod tools;
 mod usage;
+pub(crate) mod vision;
 
 pub(crate) use call::{Call, Recipient};
 pub(crate) use events::EventFilter;

@@ -41,7 +41,7 @@ fn text_of<'a>(document: &mut Json<'a>, at: At<'_>) -> Result<Json<'a>, Refusal>
 /// `text_1` and `text_2`: a text or texts.
 pub(super) fn texts(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => one_text(judge, value, at),
+        Json::String(_) | Json::Source(_) => one_text(judge, value, at),
         Json::Array(_) => {
             for (index, each) in list(value, at, 1, MOST_TEXTS)?.iter_mut().enumerate() {
                 one_text(judge, each, at.item(index))?;

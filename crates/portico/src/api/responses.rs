@@ -22,7 +22,7 @@ const STATES: &[&str] = &["in_progress", "completed", "incomplete"];
 pub(super) fn input(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     match value {
         Json::String(text) if text.is_empty() => return Err(missing(at)),
-        Json::String(_) | Json::Escaped(_) => return judge.text(value, at),
+        Json::String(_) | Json::Source(_) => return judge.text(value, at),
         Json::Array(_) => {}
         other => return Err(wrong_type(at, other, Text::fixed("a string or an array", "字符串或数组"))),
     }
@@ -108,7 +108,7 @@ fn message(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<()
 
 fn content(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, role: &str) -> Result<(), Refusal> {
     match value {
-        Json::String(_) | Json::Escaped(_) => judge.text(value, at),
+        Json::String(_) | Json::Source(_) => judge.text(value, at),
         Json::Array(_) => {
             for (index, each) in list(value, at, 0, MOST_PARTS)?.iter_mut().enumerate() {
                 part(judge, each, at.item(index), role)?;

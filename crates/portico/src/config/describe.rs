@@ -100,10 +100,6 @@ pub(crate) fn built(built: Built) -> Text {
                 "尚未:以 root 运行时,设置后 `run` 拒绝启动"
             )
         }
-        Built::LaterProtectsBelow => text!(
-            "not yet: `run` refuses to start where it is set below the default",
-            "尚未:设置得低于默认值时 `run` 拒绝启动"
-        ),
     }
 }
 

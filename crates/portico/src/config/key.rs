@@ -41,8 +41,6 @@ pub(crate) enum Built {
     LaterProtects,
     /// Like `LaterProtects`, but only a process started as root needs the protection.
     LaterProtectsRoot,
-    /// Not yet; it protects only where the value is smaller than the default.
-    LaterProtectsBelow,
 }
 
 /// What the value of a key may look like, for people and for JSON Schema.
@@ -92,11 +90,6 @@ pub(crate) trait Rule: Sync + std::fmt::Debug {
     ) -> Option<Self::Value>;
 
     fn shape(&self) -> Shape;
-
-    /// For `Built::LaterProtectsBelow`.
-    fn is_below(&self, _value: &Self::Value, _default: &Self::Value) -> bool {
-        false
-    }
 }
 
 /// A key without the type of its value: what reference, schema and explain see.

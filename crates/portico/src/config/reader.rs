@@ -188,8 +188,6 @@ impl<'j, 'e, 't> Reader<'j, 'e, 't> {
             Built::LaterProtects => Severity::Error,
             Built::LaterProtectsRoot if self.judge.environment.root => Severity::Error,
             Built::LaterProtectsRoot => Severity::Warning,
-            Built::LaterProtectsBelow if key.rule.is_below(value, default) => Severity::Error,
-            Built::LaterProtectsBelow => Severity::Warning,
         };
         self.note(&self.spot_of(key), severity);
     }

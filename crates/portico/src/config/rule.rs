@@ -67,10 +67,6 @@ impl<T: TryFrom<u64> + Clone + PartialOrd + Sync + Debug> Rule for Whole<T> {
     fn shape(&self) -> Shape {
         Shape::Whole { min: self.min, max: self.max, zero: None }
     }
-
-    fn is_below(&self, value: &T, default: &T) -> bool {
-        value < default
-    }
 }
 
 /// A whole number, where 0 is written for "no limit".
@@ -167,10 +163,6 @@ impl Rule for Period {
     fn shape(&self) -> Shape {
         Shape::Period { min: self.min, max: self.max, zero: self.zero.clone() }
     }
-
-    fn is_below(&self, value: &Duration, default: &Duration) -> bool {
-        value < default
-    }
 }
 
 /// An amount of bytes, written `"64MiB"`.
@@ -209,10 +201,6 @@ impl<T: TryFrom<u64> + Clone + PartialOrd + Sync + Debug> Rule for Size<T> {
 
     fn shape(&self) -> Shape {
         Shape::Size { min: self.min, max: self.max }
-    }
-
-    fn is_below(&self, value: &T, default: &T) -> bool {
-        value < default
     }
 }
 

@@ -19,6 +19,7 @@ mod generate;
 mod headers;
 mod models;
 mod normalize;
+mod pictures;
 mod respond;
 mod route;
 mod snapshot;
@@ -184,9 +185,12 @@ impl Visit<'_> {
             | Operation::CountTokens
             | Operation::Rerank
             | Operation::Score => {
-                let (call, budget) = self.read(operation, incoming, record).await?;
+                let (mut call, mut budget) = self.read(operation, incoming, record).await?;
                 let served = self.snapshot.models.find(&call.facts.model)?;
                 served.check(&call, &self.snapshot.config.policy)?;
+                if !call.wanted().is_empty() {
+                    Box::pin(pictures::fetch(self, &mut call, &mut budget, record.bytes_in)).await?;
+                }
                 let origin = headers::Origin::of(self);
                 let job = generate::Job::new(self.snapshot.clone(), served.clone(), call, origin, budget);
                 job.run(record, self.context, self.connection).await

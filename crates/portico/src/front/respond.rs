@@ -193,7 +193,7 @@ fn challenge(realm: &str) -> String {
     format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")
 }
 
-/// What a client gets whose bytes never became a request: the whole answer, to be written as it is, and its record.
+/// What a client of HTTP/1 gets whose bytes never became a request: the whole answer, to be written as it is, and its record.
 /// `line`: its first line, as far as it was there. The path tells in whose shape to speak.
 pub(crate) fn unread(line: &[u8], peer: IpAddr, refusal: &Refusal) -> Vec<u8> {
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
@@ -205,7 +205,7 @@ pub(crate) fn unread(line: &[u8], peer: IpAddr, refusal: &Refusal) -> Vec<u8> {
         .zip(http::Uri::try_from(path).ok().filter(|uri| uri.path().as_bytes() == path));
     let path = String::from_utf8_lossy(path);
     let (body, content_type) = refusal.body(shape(&path), Tongue::English);
-    let id = Record::unread(peer, refusal, line, body.len() as u64);
+    let id = Record::unread(peer, Version::HTTP_11, refusal, line, body.len() as u64);
     let (status, id) = (refusal.reason.status(), String::from_utf8_lossy(&id));
     let mut answer = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: {content_type}\r\nx-request-id: {id}\r\ncache-control: no-store\r\n\

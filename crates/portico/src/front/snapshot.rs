@@ -10,6 +10,7 @@ use crate::access::Rules;
 use crate::api::CacheSalt;
 use crate::api::body::BodyBudget;
 use crate::config::{Config, Mode};
+use crate::fetch::Fetcher;
 use crate::ui::Site;
 
 /// Everything that follows from one configuration. A request keeps the one it began with.
@@ -27,6 +28,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct Door {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) budget: Arc<BodyBudget>,
+    pub(crate) fetcher: Fetcher,
     /// No new work is wanted: `/health/ready` says so, and connections close after their answer.
     pub(crate) draining: AtomicBool,
 }

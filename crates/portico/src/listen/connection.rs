@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -28,6 +28,7 @@ use super::state::{Expired, InFlight, State};
 use crate::api::body;
 use crate::config::Limits;
 use crate::front::{self, Body, BodyError, Connection as _, Door};
+use crate::observe::Record;
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 
@@ -133,7 +134,8 @@ fn record_unserved(state: &State, tally: &Tally) {
     let unserved = tally.opened().saturating_sub(state.begun()).min(u64::from(MAX_STREAMS));
     let unserved = (0..unserved).map(|_| "HTTP/2: a stream was refused before it became a request");
     for rule in unserved.chain(tally.flood()) {
-        front::unread(b"", state.peer(), &Refusal::new(Reason::MalformedRequest).because(rule));
+        let refusal = Refusal::new(Reason::MalformedRequest).because(rule);
+        Record::unread(state.peer(), Version::HTTP_2, &refusal, None, 0);
     }
 }
 

@@ -113,6 +113,7 @@ impl Record {
     /// could be told. `bytes_out`: of the answer's body.
     pub(crate) fn unread(
         remote: IpAddr,
+        version: http::Version,
         refusal: &Refusal,
         line: Option<(http::Method, http::Uri)>,
         bytes_out: u64,
@@ -124,6 +125,7 @@ impl Record {
             Some((method, uri)) => (method, Some(uri)),
             None => (http::Method::default(), None),
         };
+        record.version = version;
         record.bytes_out = bytes_out;
         record.private = Some(refusal.private.as_ref().into());
         record.set_status(refusal.reason.status().as_u16());

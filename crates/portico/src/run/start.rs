@@ -15,6 +15,7 @@ use crate::admin;
 use crate::api::CacheSalt;
 use crate::config::{Engine, Environment, Loaded, Problems};
 use crate::control::{self, Control, ErrorLog, Plan};
+use crate::fetch::Fetcher;
 use crate::front::{Door, Snapshot};
 use crate::listen::{self, Connections, Phase};
 use crate::observe::AccessLog;
@@ -88,6 +89,7 @@ pub(crate) fn serve(
                     config: config.clone(),
                 }),
                 budget: Arc::default(),
+                fetcher: Fetcher::default(),
                 draining: false.into(),
             }),
             connections: Arc::new(Connections::default()),

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 /// Cheap to clone: the pieces are shared.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Rope {
+    /// An empty one is a hole.
     pieces: Vec<Bytes>,
     bytes: u64,
 }
@@ -20,6 +21,28 @@ impl Rope {
     pub(crate) fn append(&mut self, other: Rope) {
         self.bytes += other.bytes;
         self.pieces.extend(other.pieces);
+    }
+
+    /// A place for what is not known yet. It has to be filled before the rope is sent.
+    pub(crate) fn push_hole(&mut self) {
+        self.pieces.push(Bytes::new());
+    }
+
+    /// Puts these into the holes, in their order.
+    pub(crate) fn fill(&mut self, fillings: impl IntoIterator<Item = Rope>) {
+        let mut fillings = fillings.into_iter();
+        let pieces = std::mem::take(self).pieces;
+        for piece in pieces {
+            match piece.is_empty() {
+                true => self.append(fillings.next().unwrap_or_default()),
+                false => self.push(piece),
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.pieces.iter()
     }
 
     /// Bytes of all pieces together.

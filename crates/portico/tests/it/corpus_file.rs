@@ -9,6 +9,8 @@ use crate::setup::{CHAT, chat};
 pub(crate) struct Case {
     /// `file: name`, for whoever reads a failure.
     pub(crate) title: String,
+    /// In all the folder: no two calls in it say the same.
+    pub(crate) number: usize,
     /// What the operator's log has to say of the refusal.
     pub(crate) rule: Option<String>,
     pub(crate) steps: Vec<Step>,
@@ -46,16 +48,16 @@ fn read(file: &Path, cases: &mut Vec<Case>) {
             continue;
         }
         if let Some(name) = line.strip_prefix("case: ") {
-            cases.push(Case { title: format!("{file}: {name}"), ..Case::default() });
+            let title = format!("{file}: {name}");
+            cases.push(Case { title, number: cases.len() + 1, ..Case::default() });
             continue;
         }
-        let index = cases.len();
         let case = cases.last_mut().unwrap_or_else(|| panic!("{file}:{number}: no case before {line:?}"));
         let (mark, rest) = line.split_at(1);
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
         match mark {
-            ">" => case.send(&format!("{rest}\\r\\n"), index),
-            "|" => case.send(rest, index),
+            ">" => case.send(&format!("{rest}\\r\\n")),
+            "|" => case.send(rest),
             "~" => case.steps.push(Step::Pause),
             "!" => case.steps.push(Step::EndOfFile),
             "*" => case.steps.push(Step::Frame(rest.to_owned())),
@@ -70,8 +72,8 @@ fn read(file: &Path, cases: &mut Vec<Case>) {
 }
 
 impl Case {
-    fn send(&mut self, text: &str, number: usize) {
-        let bytes = written_out(text, number);
+    fn send(&mut self, text: &str) {
+        let bytes = written_out(text, self.number);
         match self.steps.last_mut() {
             Some(Step::Send(before)) => before.extend(bytes),
             _ => self.steps.push(Step::Send(bytes)),

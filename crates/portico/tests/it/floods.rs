@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use testkit::client::Connection;
 use testkit::frames::{Block, END_STREAM, Http2, PING, RST_STREAM, WINDOW_UPDATE, frame};
 use testkit::portico::Portico;
@@ -29,7 +30,7 @@ fn resident_bytes(portico: &Portico) -> u64 {
 
 /// CVE-2023-44487, slowly enough that every stream is begun before it is taken back.
 #[tokio::test]
-async fn rapid_resets_end_the_connection() {
+async fn f53_rapid_resets_end_the_connection() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -56,7 +57,7 @@ async fn rapid_resets_end_the_connection() {
 
 /// All at once, none of them is even begun.
 #[tokio::test]
-async fn resets_behind_their_heads_end_the_connection() {
+async fn f53_resets_behind_their_heads_end_the_connection() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -86,7 +87,7 @@ async fn a_few_resets_do_not() {
 
 /// CVE-2025-8671, MadeYouReset: it is the server that resets, for what the client did.
 #[tokio::test]
-async fn a_server_that_is_made_to_reset_ends_the_connection() {
+async fn f53_a_server_that_is_made_to_reset_ends_the_connection() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -107,7 +108,7 @@ async fn a_server_that_is_made_to_reset_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn pings_do_not_keep_an_idle_connection() {
+async fn f53_pings_do_not_keep_an_idle_connection() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).with("[timeouts]\nkeep_alive = \"1s\"").start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -125,7 +126,7 @@ async fn pings_do_not_keep_an_idle_connection() {
 
 /// CVE-2026-49975: one byte stands for a field of kilobytes, and nobody reads the answers.
 #[tokio::test]
-async fn a_bomb_of_references_takes_no_memory() {
+async fn f53_a_bomb_of_references_takes_no_memory() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     portico.get("/health").await;
@@ -150,7 +151,7 @@ async fn a_bomb_of_references_takes_no_memory() {
 
 /// Crumbs are fields: many short ones are under the bytes and over the count.
 #[tokio::test]
-async fn crumbs_of_a_cookie_are_counted() {
+async fn f53_crumbs_of_a_cookie_are_counted() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).start().await;
     let mut client = Http2::open(&portico.address()).await;
@@ -178,11 +179,12 @@ async fn what_h2_refuses_by_itself_is_recorded() {
     assert_eq!(client.answer(1).await.status, Some(431));
     drop(client);
     let line = record_because(&portico, "malformed_request").await;
-    assert_eq!((&line["status"], &line["path"]), (&serde_json::json!(400), &serde_json::json!("")));
+    assert_eq!((&line["status"], &line["path"]), (&json!(400), &json!("")));
+    assert_eq!(line["protocol"], "HTTP/2.0");
 }
 
 #[tokio::test]
-async fn one_address_has_only_so_many_connections() {
+async fn f36_one_address_has_only_so_many_connections() {
     let scripted = Scripted::start().await;
     let portico = Setup::before(&scripted).listen("max_connections_per_address = 3").start().await;
     until(SOON, "the start's own connections are gone", async || {

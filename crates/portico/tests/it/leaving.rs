@@ -79,6 +79,20 @@ async fn a_call_without_a_stream_ends_with_its_client() {
     }
 }
 
+/// Bytes that wait for their turn must not hide the end behind them.
+#[tokio::test]
+async fn a_client_that_has_sent_its_next_request_ends_with_itself_too() {
+    for call in [chat("fault:silent"), stream("fault:hang-mid-stream 2")] {
+        let scripted = Scripted::start().await;
+        let portico = Setup::before(&scripted).start().await;
+        let mut connection = asked(&portico, &call).await;
+        connection.request("GET", "/v1/models", &[], b"").await.expect("sent");
+        running(&scripted, 1).await;
+        let left = leave(connection, Leave::Close).await;
+        ends_soon(&scripted, &portico, left).await;
+    }
+}
+
 #[tokio::test]
 async fn a_reset_stream_of_http_2_ends_alone() {
     for call in

@@ -18,6 +18,15 @@ fn status(portico: &Portico, name: &str) -> u64 {
     kib * 1024
 }
 
+/// Base64 of a PNG with so many bytes of pixels, every ninth of which is `ninth`, and a text if there is one.
+fn large_png(bytes: usize, ninth: u8, text: &[u8]) -> String {
+    let small = testkit::image::png([1, 2, 3], 64, 64);
+    let text = if text.is_empty() { Vec::new() } else { crate::hostile_pictures::png_chunk(b"tEXt", text) };
+    let pixels: Vec<u8> = (0..bytes).map(|at| if at % 9 == 0 { ninth } else { 0 }).collect();
+    let pixels = crate::hostile_pictures::png_chunk(b"IDAT", &pixels);
+    testkit::image::base64(&[&small[..33], &text, &pixels, &small[small.len() - 12..]].concat())
+}
+
 /// Megabytes in every spelling that a client may choose (less of those with escapes, over which a build for tests is
 /// slow): the highest memory of the process, above what it had before, stays
 /// below 2.2 times the body.
@@ -32,8 +41,9 @@ async fn a_large_call_takes_little_more_than_its_body() {
     // An embedding's answer is small.
     let text = |content: &str| format!(r#"{{"model":"scripted","input":"{content}"}}"#);
     for (name, path, body) in [
-        ("a picture", CHAT, picture(&"A".repeat(20 * MIB))),
-        ("a picture with escaped slashes", CHAT, picture(&r"AAAAAAAAAA\/".repeat(6 * MIB / 12))),
+        ("a picture", CHAT, picture(&large_png(14 * MIB, 0, b""))),
+        ("a picture with texts in it", CHAT, picture(&large_png(14 * MIB, 0, b"Author\0somebody"))),
+        ("a picture with escaped slashes", CHAT, picture(&large_png(4 * MIB, 0x3f, b"").replace('/', r"\/"))),
         ("plain text", EMBEDDINGS, text(&"word ".repeat(4 * MIB))),
         ("text with escapes", EMBEDDINGS, text(&r"line\n".repeat(6 * MIB / 6))),
         ("Chinese in escapes", EMBEDDINGS, text(&r"\u4e2d\u6587".repeat(6 * MIB / 12))),

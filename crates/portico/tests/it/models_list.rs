@@ -134,7 +134,7 @@ async fn pictures_for_a_model_without_eyes_are_refused_before_they_are_sent() {
     let portico =
         Setup::new().model("scripted", &[&scripted.endpoint()], "modalities = [\"text\"]").start().await;
     let mut call = chat("");
-    let url = testkit::image::data_url(&testkit::image::png([1, 2, 3], 8, 8));
+    let url = testkit::image::data_url(&testkit::image::png([1, 2, 3], 64, 64));
     call["messages"][0]["content"] = json!([{ "type": "image_url", "image_url": { "url": url } }]);
     assert_error(&portico.post_json(CHAT, &call).await, 400, "invalid_request_error", "images_not_supported");
     assert!(scripted.requests().await.is_empty());

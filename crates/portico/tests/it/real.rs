@@ -129,7 +129,7 @@ async fn what_the_engine_refuses_is_said_in_our_words() {
     let picture = json!({
         "model": "smol",
         "messages": [{ "role": "user", "content": [
-            { "type": "image_url", "image_url": { "url": data_url(&named_png("red", 8, 8)) } },
+            { "type": "image_url", "image_url": { "url": data_url(&named_png("red", 64, 64)) } },
         ] }],
     });
     let answer = portico.post_json(CHAT, &picture).await;

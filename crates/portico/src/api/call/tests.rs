@@ -20,8 +20,8 @@ fn policy() -> Policy {
         endpoints: vec![Endpoint::Chat],
         max_choices: 1,
         max_images: 2,
-        max_image_bytes: 0,
-        max_image_pixels: 0,
+        max_image_bytes: 20 << 20,
+        max_image_pixels: 40_000_000,
         image_urls: ImageUrls::Refuse,
         image_url_hosts: Vec::new(),
         strip_metadata: true,
@@ -32,7 +32,7 @@ fn policy() -> Policy {
 
 fn judge_by(policy: &Policy, operation: Operation, body: &[u8]) -> Result<Call, Refusal> {
     let rules = Rules { limits: &LIMITS, policy, max_output_tokens: Some(8192) };
-    Call::judge(operation, &Bytes::copy_from_slice(body), rules)
+    Call::judge(operation, &Bytes::copy_from_slice(body).into(), rules)
 }
 
 fn judge(operation: Operation, body: &str) -> Result<Call, Refusal> {
@@ -147,7 +147,7 @@ fn only_vllm_gets_a_salt_and_never_the_client_s() {
 
 #[test]
 fn pictures_are_counted_and_only_taken_inside_the_request() {
-    let picture = r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}"#;
+    let picture = r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABAAQAAAACCEkxzAAAAEklEQVR42mP4DwUMo4xRBukMAOPT/hAC2mzjAAAAAElFTkSuQmCC"}}"#;
     let parts = |parts: &str| user(&format!("[{parts}]"));
     let two = judge(Operation::Chat, &parts(&format!("{picture},{picture}"))).unwrap();
     assert_eq!(two.facts.images, 2);

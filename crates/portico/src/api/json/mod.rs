@@ -11,6 +11,8 @@ mod write;
 
 use std::borrow::Cow;
 
+use crate::types::Rope;
+
 pub(crate) use read::parse;
 pub(crate) use write::{to_text, write_rest};
 
@@ -23,11 +25,15 @@ pub(crate) enum Json<'a> {
     Bool(bool),
     Number(Number<'a>),
     String(Cow<'a, str>),
-    /// A string of at least [`LONG_BYTES`] that is written with escapes: its source between the quotes, read to be
-    /// well formed. It is decoded only as long as somebody looks at it.
-    Escaped(&'a str),
+    /// A long string that is written with escapes, or that is base64 in large part: its source between the quotes, read
+    /// to be well formed. It is decoded only as long as somebody looks at it.
+    Source(&'a [u8]),
     Array(Vec<Json<'a>>),
     Object(Object<'a>),
+    /// A string that was judged and changed, in pieces that need no escapes. Never parsed, only written.
+    Written(Rope),
+    /// A string that is not there yet: [`Rope::fill`] puts it in. Never parsed, only written.
+    Hole,
 }
 
 /// A number as the client wrote it. It is sent on in the same digits, so that no reader gets another value.
@@ -41,6 +47,10 @@ pub(crate) struct Object<'a>(pub(crate) Vec<(Cow<'a, str>, Json<'a>)>);
 impl<'a> Object<'a> {
     pub(crate) fn find(&self, key: &str) -> Option<&Json<'a>> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn find_mut(&mut self, key: &str) -> Option<&mut Json<'a>> {
+        self.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 }
 
@@ -60,7 +70,7 @@ impl Json<'_> {
     pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
         match self {
             Json::String(text) => Some(Cow::Borrowed(text)),
-            Json::Escaped(source) => Some(Cow::Owned(read::decoded(source))),
+            Json::Source(source) => Some(read::decoded(source)),
             _ => None,
         }
     }
@@ -71,7 +81,7 @@ impl Json<'_> {
             Json::Null => "null",
             Json::Bool(_) => "a boolean",
             Json::Number(_) => "a number",
-            Json::String(_) | Json::Escaped(_) => "a string",
+            Json::String(_) | Json::Source(_) | Json::Written(_) | Json::Hole => "a string",
             Json::Array(_) => "an array",
             Json::Object(_) => "an object",
         }

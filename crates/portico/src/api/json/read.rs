@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Json, LONG_BYTES, Number, Object};
+use crate::api::base64_map::Base64Map;
 use crate::types::{Text, text};
 
 /// Values in one document. Each takes 32 bytes or more here and may take two on the wire, so that a body within its
@@ -37,8 +38,8 @@ impl Unreadable {
 }
 
 /// Reads a whole document. `max_depth` counts nested arrays and objects.
-pub(crate) fn parse(body: &[u8], max_depth: u32) -> Result<Json<'_>, Unreadable> {
-    read(body, max_depth).map_err(|Stop { what, at, is_too_deep }| {
+pub(crate) fn parse<'a>(body: &'a [u8], base64: &Base64Map, max_depth: u32) -> Result<Json<'a>, Unreadable> {
+    read(body, base64, max_depth).map_err(|Stop { what, at, is_too_deep }| {
         let before = &body[..at.min(body.len())];
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
         Unreadable {
@@ -50,13 +51,15 @@ pub(crate) fn parse(body: &[u8], max_depth: u32) -> Result<Json<'_>, Unreadable>
     })
 }
 
-fn read(body: &[u8], max_depth: u32) -> Result<Json<'_>, Stop> {
+fn read<'a>(body: &'a [u8], base64: &Base64Map, max_depth: u32) -> Result<Json<'a>, Stop> {
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err(stop(0, Text::fixed("a byte order mark stands before it", "前面有字节顺序标记")));
     }
-    let source = std::str::from_utf8(body)
-        .map_err(|error| stop(error.valid_up_to(), Text::fixed("it is not UTF-8", "不是 UTF-8 编码")))?;
-    let mut reader = Reader { source, bytes: body, at: 0, depth_left: max_depth, values_left: MOST_VALUES };
+    for other in base64.others(body.len()) {
+        let start = other.start;
+        std::str::from_utf8(&body[other]).map_err(|error| not_utf8(start + error.valid_up_to()))?;
+    }
+    let mut reader = Reader { bytes: body, base64, at: 0, depth_left: max_depth, values_left: MOST_VALUES };
     reader.skip_space();
     let document = reader.value()?;
     reader.skip_space();
@@ -67,12 +70,16 @@ fn read(body: &[u8], max_depth: u32) -> Result<Json<'_>, Stop> {
 }
 
 /// The text that a source between quotes stands for; it has been read before.
-pub(super) fn decoded(source: &str) -> String {
-    let mut reader = Reader { source, bytes: source.as_bytes(), at: 0, depth_left: 0, values_left: 0 };
+pub(super) fn decoded(source: &[u8]) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', source).is_none() {
+        return String::from_utf8_lossy(source);
+    }
+    let mut reader =
+        Reader { bytes: source, base64: Base64Map::none(), at: 0, depth_left: 0, values_left: 0 };
     let mut text = String::with_capacity(source.len());
     // Nothing stops it: the same source was read to its closing quote.
     let _ = reader.unescape(&mut |piece| text.push_str(piece));
-    text
+    Cow::Owned(text)
 }
 
 struct Stop {
@@ -81,25 +88,48 @@ struct Stop {
     is_too_deep: bool,
 }
 
+fn not_utf8(at: usize) -> Stop {
+    stop(at, Text::fixed("it is not UTF-8", "不是 UTF-8 编码"))
+}
+
 fn stop(at: usize, what: Text) -> Stop {
     Stop { what, at, is_too_deep: false }
 }
 
-struct Reader<'a> {
-    source: &'a str,
+struct Reader<'a, 'm> {
     bytes: &'a [u8],
+    base64: &'m Base64Map,
     at: usize,
     depth_left: u32,
     values_left: u32,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, '_> {
     fn stop(&self, what: Text) -> Stop {
         stop(self.at, what)
     }
 
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
+    }
+
+    /// A piece that begins and ends beside ASCII. All of it has passed for UTF-8 before.
+    fn text(&self, start: usize, end: usize) -> Result<&'a str, Stop> {
+        std::str::from_utf8(&self.bytes[start..end]).map_err(|error| not_utf8(start + error.valid_up_to()))
+    }
+
+    /// Where the next quote, backslash or control character stands, or the end.
+    fn plain_end(&self, start: usize) -> usize {
+        let mut at = start;
+        loop {
+            let run = self.base64.next(at);
+            let until = run.as_ref().map_or(self.bytes.len(), |run| run.start.max(at));
+            at += plain_run(&self.bytes[at..until]);
+            match run {
+                Some(run) if at == until => at = run.end,
+                _ => return at,
+            }
+        }
     }
 
     fn skip_space(&mut self) {
@@ -245,16 +275,20 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Result<Json<'a>, Stop> {
         self.at += 1;
         let start = self.at;
-        self.at += plain_run(&self.bytes[start..]);
+        self.at = self.plain_end(start);
+        let end = self.at;
         if self.peek() == Some(b'"') {
             self.at += 1;
-            return Ok(Json::String(Cow::Borrowed(&self.source[start..self.at - 1])));
+            let holds_run = self.base64.next(start).is_some_and(|run| run.start < end);
+            return Ok(match holds_run {
+                true => Json::Source(&self.bytes[start..end]),
+                false => Json::String(Cow::Borrowed(self.text(start, end)?)),
+            });
         }
         // Short ones are decoded at once. Of long ones only the source is kept: the copy would stand beside the
         // body for as long as the request takes.
-        let first = &self.source[start..self.at];
-        let mut is_long = first.len() > LONG_BYTES;
-        let mut text = if is_long { String::new() } else { first.to_owned() };
+        let mut is_long = end - start > LONG_BYTES;
+        let mut text = if is_long { String::new() } else { self.text(start, end)?.to_owned() };
         self.unescape(&mut |piece| {
             is_long |= text.len() + piece.len() > LONG_BYTES;
             if !is_long {
@@ -266,7 +300,7 @@ impl<'a> Reader<'a> {
         }
         self.at += 1;
         Ok(match is_long {
-            true => Json::Escaped(&self.source[start..self.at - 1]),
+            true => Json::Source(&self.bytes[start..self.at - 1]),
             false => Json::String(Cow::Owned(text)),
         })
     }
@@ -275,9 +309,9 @@ impl<'a> Reader<'a> {
     fn unescape(&mut self, push: &mut dyn FnMut(&str)) -> Result<(), Stop> {
         loop {
             let start = self.at;
-            self.at += plain_run(&self.bytes[start..]);
+            self.at = self.plain_end(start);
             if self.at > start {
-                push(&self.source[start..self.at]);
+                push(self.text(start, self.at)?);
             }
             match self.peek() {
                 Some(b'"') | None => return Ok(()),
@@ -364,7 +398,7 @@ impl<'a> Reader<'a> {
             is_whole = false;
             may_overflow = true;
         }
-        let number = Number(&self.source[start..self.at]);
+        let number = Number(self.text(start, self.at)?);
         let fits = number.0.len() <= LONGEST_NUMBER_BYTES
             && match is_whole {
                 // 18 digits always fit.

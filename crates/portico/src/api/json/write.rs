@@ -54,7 +54,18 @@ impl Writer<'_> {
             Json::Bool(false) => self.buffer.extend_from_slice(b"false"),
             Json::Number(number) => self.buffer.extend_from_slice(number.0.as_bytes()),
             Json::String(text) => self.string(text),
-            Json::Escaped(source) => self.source(source),
+            Json::Source(source) => self.source(source),
+            Json::Written(pieces) => {
+                self.buffer.push(b'"');
+                pieces.into_iter().for_each(|piece| self.piece(piece));
+                self.buffer.push(b'"');
+            }
+            Json::Hole => {
+                self.buffer.push(b'"');
+                self.push_buffer();
+                self.rope.push_hole();
+                self.buffer.push(b'"');
+            }
             Json::Array(items) => {
                 self.buffer.push(b'[');
                 for (index, item) in items.into_iter().enumerate() {
@@ -86,7 +97,7 @@ impl Writer<'_> {
     fn string(&mut self, text: Cow<'_, str>) {
         match text {
             // What lies in the body was borrowed from it, so it held no escapes there and needs none here.
-            Cow::Borrowed(text) if self.is_of_body(text) => self.source(text),
+            Cow::Borrowed(text) if self.is_of_body(text.as_bytes()) => self.source(text.as_bytes()),
             Cow::Owned(text) if text.len() >= LONG_BYTES && plain_run(text.as_bytes()) == text.len() => {
                 self.buffer.push(b'"');
                 self.push_buffer();
@@ -98,18 +109,27 @@ impl Writer<'_> {
     }
 
     /// A string as it stands in the body.
-    fn source(&mut self, source: &str) {
+    fn source(&mut self, source: &[u8]) {
         self.buffer.push(b'"');
         if source.len() >= LONG_BYTES && self.is_of_body(source) {
             self.push_buffer();
-            self.rope.push(self.body.slice_ref(source.as_bytes()));
+            self.rope.push(self.body.slice_ref(source));
         } else {
-            self.buffer.extend_from_slice(source.as_bytes());
+            self.buffer.extend_from_slice(source);
         }
         self.buffer.push(b'"');
     }
 
-    fn is_of_body(&self, text: &str) -> bool {
+    fn piece(&mut self, piece: Bytes) {
+        if piece.len() < LONG_BYTES {
+            self.buffer.extend_from_slice(&piece);
+        } else {
+            self.push_buffer();
+            self.rope.push(piece);
+        }
+    }
+
+    fn is_of_body(&self, text: &[u8]) -> bool {
         self.body.as_ptr_range().contains(&text.as_ptr())
     }
 

@@ -2,7 +2,7 @@
 
 use super::table;
 use crate::config::form;
-use crate::config::key::Built::{Later, LaterProtectsBelow, Yes};
+use crate::config::key::Built::Yes;
 use crate::config::key::Default::Is;
 use crate::config::rule::{Flag, Form, List, OneOf, Size, Whole};
 use crate::config::{Endpoint, ImageUrls};
@@ -39,17 +39,17 @@ table! {
         "The largest `n` of a request.", "请求中 `n` 的最大值。";
     MAX_IMAGES "max_images": Whole<u32> = Whole::between(0, 1000), Is("8"), Yes,
         "Images in one request.", "单个请求的图片数。";
-    MAX_IMAGE_BYTES "max_image_bytes": Size<u64> = Size::between("1KiB", "1GiB"), Is(r#""20MiB""#), LaterProtectsBelow,
-        "The bytes of one image.", "单张图片的字节数。";
-    MAX_IMAGE_PIXELS "max_image_pixels": Whole<u64> = Whole::between(1024, 1_000_000_000), Is("40000000"), LaterProtectsBelow,
-        "Width times height of one image.", "单张图片的像素数(宽乘高)。";
-    IMAGE_URLS "image_urls": OneOf<ImageUrls> = OneOf(&[("refuse", ImageUrls::Refuse), ("fetch", ImageUrls::Fetch)]), Is(r#""refuse""#), Later,
+    MAX_IMAGE_BYTES "max_image_bytes": Size<u64> = Size::between("1KiB", "1GiB"), Is(r#""20MiB""#), Yes,
+        "The bytes of one image, decoded from base64.", "单张图片(base64 解码后)的字节数。";
+    MAX_IMAGE_PIXELS "max_image_pixels": Whole<u64> = Whole::between(1024, 1_000_000_000), Is("40000000"), Yes,
+        "Width times height of one image, times its frames; all images of a request may have four times as many.", "单张图片的像素数(宽乘高乘帧数);单个请求的全部图片合计不超过其四倍。";
+    IMAGE_URLS "image_urls": OneOf<ImageUrls> = OneOf(&[("refuse", ImageUrls::Refuse), ("fetch", ImageUrls::Fetch)]), Is(r#""refuse""#), Yes,
         "Image addresses other than data: are refused, or fetched by Portico from public addresses only and sent on as data:.",
         "data: 以外的图片地址:拒绝(refuse),或由 Portico 仅从公网地址取回并以 data: 转发(fetch)。";
-    IMAGE_URL_HOSTS "image_url_hosts": List<Form<String>> = List { item: Form { read: form::host_name, words: &[], is: Text::fixed("a host name", "主机名") }, max: 256 }, Is("[]"), Later,
-        "When not empty, images are fetched from these hosts only.", "非空时,只从这些主机取图片。";
-    STRIP_METADATA "strip_metadata": Flag = Flag, Is("true"), Later,
-        "Takes EXIF and GPS out of JPEG, PNG and WebP.", "去除 JPEG、PNG、WebP 中的 EXIF 和 GPS 信息。";
+    IMAGE_URL_HOSTS "image_url_hosts": List<Form<String>> = List { item: Form { read: form::host_name, words: &[], is: Text::fixed("a host name", "主机名") }, max: 256 }, Is("[]"), Yes,
+        "When not empty, images are fetched from these hosts only, redirects included. Names are exact.", "非空时,只从这些主机取图片(包括重定向);名称须完全一致。";
+    STRIP_METADATA "strip_metadata": Flag = Flag, Is("true"), Yes,
+        "Takes EXIF, GPS, XMP, IPTC and comments out of JPEG, PNG, WebP and GIF; which side is up and colour profiles stay.", "去除 JPEG、PNG、WebP、GIF 中的 EXIF、GPS、XMP、IPTC 和注释;保留方向与色彩配置。";
     ALLOW_KEYS "allow_keys": List<Form<String>> = List { item: REQUEST_KEY, max: 256 }, Is("[]"), Yes,
         "Request keys that may pass beyond the built-in list.", "内置列表之外允许通过的请求键。";
     DENY_KEYS "deny_keys": List<Form<String>> = List { item: REQUEST_KEY, max: 256 }, Is("[]"), Yes,

@@ -22,8 +22,6 @@ fn a_protection_that_is_not_built_stops_the_start_and_only_warns_in_check() {
         ("[tls]\ncertificate = \"/c\"", "tls.certificate"),
         ("[tls]\neab = { kid = \"k\" }", "tls.eab.kid"),
         ("[tls]\ndns = { provider = \"p\" }", "tls.dns.provider"),
-        ("[policy]\nmax_image_bytes = \"1MiB\"", "policy.max_image_bytes"),
-        ("[policy]\nmax_image_pixels = 1000000", "policy.max_image_pixels"),
         ("[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"nobody\"", "model[0].user"),
     ] {
         let loaded = valid(text);
@@ -52,8 +50,6 @@ fn what_is_not_built_and_protects_nobody_is_a_warning() {
         ("[plan.batch]\nweight = 2\nconcurrent = 1", "plan.batch"),
         ("[stream]\nkeep = \"1m\"", "stream.keep"),
         ("[policy]\nendpoints = [\"chat\", \"realtime\"]", "policy.endpoints[1]"),
-        ("[policy]\nimage_urls = \"fetch\"", "policy.image_urls"),
-        ("[policy]\nmax_image_bytes = \"1GiB\"", "policy.max_image_bytes"),
         ("[[model]]\nname = \"m\"\npath = \"p\"\nprobe_timeout = \"5s\"", "model[0].probe_timeout"),
         ("[log]\nprompts = true", "log.prompts"),
         ("[log]\nrotate = { keep = 3 }", "log.rotate.keep"),
@@ -80,6 +76,7 @@ fn defaults_empty_values_and_what_is_turned_off_are_never_spoken_about() {
         "[tls]\nissuer = \"off\"\nredirect = false\nhsts = \"0s\"\ncertificate = \"\"\nkey = \"\"\neab = { kid = \"\", hmac_file = \"\" }",
         "[site]\nnames = [\"a.example\"]\n[tls]\nissuer = \"off\"\nredirect = false",
         "[access]\nhtpasswd = \"\"\nadmin_allow = []\nlogin_page = false\nlockout = { failures = 10, window = \"600s\", ban = \"15m\" }",
+        "[policy]\nmax_image_bytes = \"1MiB\"\nmax_image_pixels = 1000000\nimage_urls = \"fetch\"\nimage_url_hosts = [\"a.example\"]",
         "[policy]\nstrip_metadata = false\ndeny_keys = [\"seed\"]\nallow_keys = [\"x\"]\nmax_images = 2\nmax_choices = 4\nenabled = false",
         "[stream]\nkeep = \"0s\"\n[health]\ngenerate_every = \"0s\"\nheartbeat_url = \"\"",
         "[listen]\nmetrics = \"127.0.0.1:9321\"\nhttps = [\"127.0.0.1:8443\"]\nproxy_protocol = false",

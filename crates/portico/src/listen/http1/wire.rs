@@ -27,7 +27,7 @@ use crate::sys::read_buffer;
 const AHEAD_BYTES: usize = 16 * 1024;
 /// A body's place grows by at least so much, and one read brings at most so much.
 const LEAST_ROOM_BYTES: usize = 16 * 1024;
-const MOST_READ_BYTES: usize = 1024 * 1024;
+const MOST_READ_BYTES: usize = 256 * 1024;
 /// Smaller pieces of an answer are copied together: that is cheaper than a slice of their own for the kernel.
 const COPIED_BYTES: usize = 8 * 1024;
 /// Pieces given to the kernel in one call.
