@@ -36,6 +36,7 @@ mod manners;
 mod memory;
 mod models_list;
 mod pictures;
+mod pictures_elsewhere;
 mod process;
 mod public_web;
 mod queue;
