@@ -1,9 +1,17 @@
 //! The pure readers of foreign bytes, for the targets in `fuzz/`, which is a workspace of its own. Behind the feature
 //! `fuzzing`, and no part of the product.
 
-use crate::config::Limits;
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::api::call::{Call, Recipient, Rules};
+use crate::api::transcription::Upload;
+use crate::api::{EventFilter, Operation, vision};
+use crate::config::{Endpoint, ImageUrls, Limits, Policy};
 use crate::front;
 use crate::listen::{Bounds, Course};
+pub use crate::upstream::{Answer, answer};
 
 const LIMITS: Limits = Limits {
     body_bytes: 64 << 20,
@@ -57,4 +65,90 @@ pub fn target(request: http::Request<()>) -> Option<(String, Option<String>)> {
     let (parts, ()) = request.into_parts();
     let target = front::target(&parts, &LIMITS)?;
     Some((target.0.to_owned(), target.1.map(str::to_owned)))
+}
+
+fn policy() -> Policy {
+    Policy {
+        enabled: true,
+        endpoints: vec![Endpoint::Chat],
+        max_choices: 4,
+        max_images: 4,
+        max_image_bytes: 1 << 20,
+        max_image_pixels: 1 << 26,
+        image_urls: ImageUrls::Refuse,
+        image_url_hosts: Vec::new(),
+        // What is sent is then what was asked, also of pictures.
+        strip_metadata: false,
+        allow_keys: vec!["extra".to_owned()],
+        deny_keys: Vec::new(),
+    }
+}
+
+/// What a model server gets for a call; nothing where it is refused.
+#[must_use]
+pub fn body(operation: u8, body: &[u8]) -> Option<Vec<u8>> {
+    let operation = match operation % 3 {
+        0 => Operation::Chat,
+        1 => Operation::Completions,
+        _ => Operation::Embeddings,
+    };
+    let policy = policy();
+    let rules = Rules { limits: &LIMITS, policy: &policy, max_output_tokens: Some(8192) };
+    let call = Call::judge(operation, &Bytes::copy_from_slice(body), rules).ok()?;
+    let recipient = Recipient {
+        name: "upstream",
+        context_tokens: Some(4096),
+        server: None,
+        stops_at_context: false,
+        cache_salt: "salt",
+    };
+    Some(call.body(recipient).to_vec())
+}
+
+/// Width, height and frames of a picture, and its URL with the metadata taken out.
+#[must_use]
+pub fn picture(url: &str) -> Option<(u32, u32, u32, String)> {
+    let bounds =
+        vision::Bounds { max_bytes: 1 << 20, max_pixels: 1 << 26, metadata: vision::Metadata::Strip };
+    let picture = vision::inspect_url(url, bounds).ok()?;
+    let stripped = picture.url(&Bytes::copy_from_slice(url.as_bytes())).to_vec();
+    let stripped = String::from_utf8_lossy(&stripped).into_owned();
+    Some((picture.width, picture.height, picture.frames, stripped))
+}
+
+/// What a client gets of a stream that arrives in pieces of so many bytes: the bytes, whether it was done, the error of
+/// the model server's own, and the tokens of its usage event.
+#[must_use]
+pub fn events(
+    stream: &[u8],
+    piece_bytes: usize,
+    wants_usage: bool,
+) -> (Vec<u8>, bool, Option<Bytes>, Option<u64>) {
+    let mut filter = EventFilter::new("asked".into(), wants_usage);
+    let mut out = VecDeque::new();
+    for piece in stream.chunks(piece_bytes.max(1)) {
+        filter.push(Bytes::copy_from_slice(piece), &mut out);
+    }
+    let tokens = filter.usage().map(|usage| usage.completion_tokens);
+    (out.iter().flatten().copied().collect(), filter.done(), filter.failed().cloned(), tokens)
+}
+
+/// What is sent of a form for a transcription that arrives in pieces; nothing where it is refused. `boundary`: of the form
+/// that comes.
+#[must_use]
+pub fn form(boundary: &str, form: &[u8], piece_bytes: usize) -> Option<Vec<u8>> {
+    let policy = policy();
+    let mut upload = Upload::new(boundary, "ours", &policy);
+    let mut sent = Vec::new();
+    for piece in form.chunks(piece_bytes.max(1)) {
+        upload.input().extend_from_slice(piece);
+        upload.judge().ok()?;
+        while let Some(piece) = upload.take() {
+            sent.extend_from_slice(&piece);
+        }
+    }
+    upload.end().ok()?;
+    sent.extend_from_slice(&upload.take()?);
+    let model = upload.model()?.clone();
+    Some([&upload.opening(&model)[..], &sent].concat())
 }

@@ -1,7 +1,7 @@
 //! A corpus of request bodies: what is sent, what must become of it, and which rule says so.
 //!
 //! One JSON object a line. `body` is text in which `@{text*count}` stands for a repetition; `hex` is a body that is no
-//! text. A refused one has a `code` and a `param`; an accepted one may say what keys the model server gets (`sent`, a
+//! text, and `type` its content type where that is not JSON. A refused one has a `code` and a `param`; an accepted one may say what keys the model server gets (`sent`, a
 //! part of the whole) and which it does not get (`absent`).
 
 use std::path::Path;
@@ -13,8 +13,10 @@ use serde_json::Value;
 pub struct Case {
     /// File and name, for messages.
     pub name: String,
-    /// `chat`, `completions`, `embeddings`, `responses`, `messages`, `count_tokens`, `rerank` or `score`.
+    /// `chat`, `completions`, `embeddings`, `responses`, `messages`, `count_tokens`, `rerank`, `score` or `transcriptions`.
     pub on: String,
+    /// `type`; JSON where nothing else is said.
+    pub content_type: String,
     pub body: Vec<u8>,
     pub verdict: Verdict,
     pub rule: String,
@@ -39,6 +41,7 @@ impl Case {
             "count_tokens" => "/v1/messages/count_tokens",
             "rerank" => "/v1/rerank",
             "score" => "/v1/score",
+            "transcriptions" => "/v1/audio/transcriptions",
             other => panic!("{}: there is no operation {other}", self.name),
         }
     }
@@ -77,7 +80,8 @@ impl Case {
             other => panic!("{name}: the verdict {other:?} is none"),
         };
         let rule = text("rule").filter(|rule| !rule.is_empty()).unwrap_or_else(|| panic!("{name}: no rule"));
-        Self { on: text("on").unwrap_or_default(), name, body, verdict, rule }
+        let content_type = text("type").unwrap_or_else(|| "application/json".to_owned());
+        Self { on: text("on").unwrap_or_default(), content_type, name, body, verdict, rule }
     }
 }
 

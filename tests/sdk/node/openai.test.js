@@ -5,13 +5,14 @@
 //
 // PORTICO_VISION_MODEL     the model that names colours; without it what needs one is skipped
 // PORTICO_EMBEDDING_MODEL  a model with embeddings; without it they are skipped
+// PORTICO_TRANSCRIPTION_MODEL  a model that transcribes; without it that is skipped
 // PORTICO_KEY              an API key, where Portico asks for one
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { crc32 as nativeCrc32, deflateSync } from "node:zlib";
 import OpenAI from "openai";
 
-const { PORTICO_URL, PORTICO_TEXT_MODEL: TEXT, PORTICO_VISION_MODEL: VISION, PORTICO_EMBEDDING_MODEL: EMBEDDING } = process.env;
+const { PORTICO_URL, PORTICO_TEXT_MODEL: TEXT, PORTICO_VISION_MODEL: VISION, PORTICO_EMBEDDING_MODEL: EMBEDDING, PORTICO_TRANSCRIPTION_MODEL: TRANSCRIPTION } = process.env;
 assert.ok(PORTICO_URL && TEXT, "PORTICO_URL and PORTICO_TEXT_MODEL say what to test");
 
 const client = new OpenAI({
@@ -184,6 +185,21 @@ describe("embeddings", { skip: EMBEDDING ? false : "PORTICO_EMBEDDING_MODEL is n
     assert.equal(data.length, 2);
     assert.ok(data[0].embedding.length > 8);
     assert.notDeepEqual(data[0].embedding, data[1].embedding);
+  });
+});
+
+describe("transcriptions", { skip: TRANSCRIPTION ? false : "PORTICO_TRANSCRIPTION_MODEL is not set" }, () => {
+  const file = (bytes) => new File([Buffer.concat([Buffer.from("fLaC\0\0\0\x22"), Buffer.alloc(10), Buffer.from("0ac440f000000001", "hex"), Buffer.alloc(bytes)])], "a \"b\".flac");
+
+  for (const bytes of [100, 4 << 20])
+    test(`the file first, ${bytes} bytes`, async () => {
+      const answer = await client.audio.transcriptions.create({ file: file(bytes), language: "en", model: TRANSCRIPTION, temperature: 0 });
+      assert.equal(typeof answer.text, "string");
+    });
+
+  test("as text", async () => {
+    const answer = await client.audio.transcriptions.create({ model: TRANSCRIPTION, file: file(100), response_format: "text" });
+    assert.equal(typeof answer, "string");
   });
 });
 

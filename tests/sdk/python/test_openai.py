@@ -5,6 +5,7 @@
 
 PORTICO_VISION_MODEL      the model that names colours; without it what needs one is skipped
 PORTICO_EMBEDDING_MODEL   a model with embeddings; without it they are skipped
+PORTICO_TRANSCRIPTION_MODEL   a model that transcribes; without it that is skipped
 PORTICO_KEY               an API key, where Portico asks for one
 """
 import base64
@@ -21,6 +22,7 @@ URL = os.environ["PORTICO_URL"].rstrip("/") + "/v1"
 TEXT = os.environ["PORTICO_TEXT_MODEL"]
 VISION = os.environ.get("PORTICO_VISION_MODEL")
 EMBEDDING = os.environ.get("PORTICO_EMBEDDING_MODEL")
+TRANSCRIPTION = os.environ.get("PORTICO_TRANSCRIPTION_MODEL")
 MESSAGES = [{"role": "user", "content": "Tell me about the sea."}]
 
 
@@ -209,6 +211,36 @@ class Embeddings(OpenAI):
         self.assertEqual(len(packed), len(plain))
         for one, other in zip(packed, plain):
             self.assertAlmostEqual(one, other, places=4)
+
+
+@unittest.skipUnless(TRANSCRIPTION, "PORTICO_TRANSCRIPTION_MODEL is not set")
+class Transcriptions(OpenAI):
+    def transcribe(self, seconds=1, name="speech.wav", **more):
+        samples = b"\0\0" * 16000 * seconds
+        form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
+        sound = b"WAVE" + form + b"data" + struct.pack("<I", len(samples)) + samples
+        file = (name, b"RIFF" + struct.pack("<I", len(sound)) + sound)
+        return self.client.audio.transcriptions.create(**{"model": TRANSCRIPTION, "file": file, **more})
+
+    def test_plain(self):
+        self.assertIsInstance(self.transcribe().text, str)
+
+    def test_large(self):
+        self.assertIsInstance(self.transcribe(seconds=120).text, str)
+
+    def test_everything(self):
+        answer = self.transcribe(name="S\u00e4tze \"1\\2\".wav", language="en", prompt="Names: Portico.\nMore.", temperature=0.2,
+                                 response_format="verbose_json", timestamp_granularities=["word", "segment"])
+        self.assertIsInstance(answer.text, str)
+
+    def test_subtitles(self):
+        for wanted in ("text", "srt", "vtt"):
+            self.assertIsInstance(self.transcribe(response_format=wanted), str)
+
+    def test_not_a_sound(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.audio.transcriptions.create(model=TRANSCRIPTION, file=("x.wav", b"#EXTM3U\nhttp://127.0.0.1/"))
+        self.assertEqual(caught.exception.param, "file")
 
 
 class Errors(OpenAI):

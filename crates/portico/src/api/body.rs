@@ -70,8 +70,21 @@ pub(crate) struct BudgetGuard {
 }
 
 impl BudgetGuard {
-    fn new(budget: Arc<BodyBudget>) -> Self {
+    pub(crate) fn new(budget: Arc<BodyBudget>) -> Self {
         Self { budget, bytes: 0 }
+    }
+
+    /// So many bytes are held now, more or fewer than before.
+    pub(crate) fn hold(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.take(more, total),
+            None => {
+                let less = self.bytes - bytes;
+                self.bytes = bytes;
+                self.budget.held_bytes.fetch_sub(less, Ordering::Relaxed);
+                Ok(())
+            }
+        }
     }
 
     /// `total`: what all requests together may hold.
@@ -108,11 +121,18 @@ pub(crate) fn check_headers(headers: &HeaderMap, bounds: Bounds) -> Result<(), R
         let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         essence.eq_ignore_ascii_case(b"application/json")
     });
-    let is_plain =
-        headers.get_all(CONTENT_ENCODING).iter().all(|v| v.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if !is_json || !is_plain {
+    if !is_json || !is_plain(headers) {
         return Err(Reason::UnsupportedMediaType.into());
     }
+    check_length(headers, bounds)
+}
+
+/// Not compressed.
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().all(|v| v.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+pub(crate) fn check_length(headers: &HeaderMap, bounds: Bounds) -> Result<(), Refusal> {
     match content_length(headers) {
         Some(length) if length > bounds.body_bytes => Err(too_large(bounds.body_bytes)),
         _ => Ok(()),
@@ -165,6 +185,35 @@ impl Pace {
     }
 }
 
+/// The same for a body that is sent on while it comes: only the time in which the client is waited for counts, because a
+/// model server may take its own.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    waited: Duration,
+    since: Option<Instant>,
+    deadline: Deadline,
+}
+
+impl Patience {
+    /// Nothing has come. Whether to give up; if not, the task is woken when it is time to.
+    pub(crate) fn is_over(&mut self, received_bytes: u64, idle: Duration, cx: &Context<'_>) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let earned = Duration::from_secs(received_bytes / Self::SLOWEST_BYTES_PER_SECOND);
+        let left = (Pace::GRACE + earned).saturating_sub(self.waited);
+        self.deadline.is_past(since + idle.min(left), cx)
+    }
+
+    /// Something has come.
+    pub(crate) fn moved(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.waited += since.elapsed();
+        }
+    }
+
+    /// Faster than [`Pace`] asks for: a call that has its permit keeps others waiting. A voice is coded at less.
+    const SLOWEST_BYTES_PER_SECOND: u64 = 8 * 1024;
+}
+
 /// Reads on; false at the end. Most of a body is there already, so a deadline begins only where one is waited for.
 pub(crate) async fn next_piece(
     body: &mut dyn Incoming,
@@ -198,7 +247,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn too_large(limit_bytes: u64) -> Refusal {
+pub(crate) fn too_large(limit_bytes: u64) -> Refusal {
     Refusal::new(Reason::BodyTooLarge).saying(text!(
         "The request body is larger than the {limit_bytes} bytes that are accepted here.",
         "请求体超过此处接受的 {limit_bytes} 字节。"

@@ -10,14 +10,15 @@ use crate::types::{Text, text};
 const MEDIA_TYPES: &[&str] = &["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 impl Judge<'_> {
-    /// A picture that is given as one string: `image_url.url`, `input_image.image_url`, Anthropic's `source.url`. It is
-    /// judged, and put in its place as it is sent.
+    /// A picture that is given as one string: `image_url.url`, `input_image.image_url`, Anthropic's `source.url`.
+    /// Judged, and put in its place as it is sent.
     pub(super) fn picture_url(&mut self, url: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
+        self.found.images += 1;
         match url {
-            Json::String(_) | Json::Source(_) => {}
+            Json::String(text) => self.found.image_url_bytes += text.len(),
+            Json::Source(source) => self.found.image_url_bytes += source.len(),
             _ => return Err(invalid(at, text!("The image has no url.", "图片缺少 url。"))),
         }
-        self.count_picture(url);
         self.found.pictures.url(url, self.body, self.policy, &at)
     }
 
@@ -29,23 +30,15 @@ impl Judge<'_> {
         data: &mut Json<'_>,
         at: At<'_>,
     ) -> Result<(), Refusal> {
+        self.found.images += 1;
         let media_type = word(media_type, at.field("media_type"), MEDIA_TYPES)?;
         let at = at.field("data");
         match data {
-            Json::String(_) | Json::Source(_) => {}
+            Json::String(text) => self.found.image_url_bytes += text.len(),
+            Json::Source(source) => self.found.image_url_bytes += source.len(),
             other => return Err(wrong_type(at, other, Text::fixed("a string", "字符串"))),
         }
-        self.count_picture(data);
         self.found.pictures.base64(media_type, data, self.body, self.policy, &at)
-    }
-
-    fn count_picture(&mut self, text: &Json<'_>) {
-        self.found.images += 1;
-        self.found.image_url_bytes += match text {
-            Json::String(text) => text.len(),
-            Json::Source(source) => source.len(),
-            _ => 0,
-        };
     }
 
     /// Called when all that may hold pictures has been seen.

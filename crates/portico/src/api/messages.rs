@@ -217,7 +217,10 @@ fn image_part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result
         }
     })?;
     let at = at.field("url");
-    judge.picture_url(image.find_mut("url").unwrap_or(&mut Json::Null), at)
+    match image.find_mut("url") {
+        Some(url) => judge.picture_url(url, at),
+        None => judge.picture_url(&mut Json::Null, at),
+    }
 }
 
 /// `chat_template_kwargs`: whatever a template does with the rest (CVE-2025-62426, CVE-2025-61620), these are switches.

@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 mod anthropic;
+mod audio;
 mod base64_map;
 mod blocks;
 pub(crate) mod body;
@@ -16,6 +17,7 @@ mod json;
 mod judge;
 mod limit;
 mod messages;
+pub(crate) mod multipart;
 mod parameters;
 mod ranking;
 mod responses;
@@ -25,6 +27,7 @@ mod schema;
 mod stream;
 mod tokens;
 mod tools;
+pub(crate) mod transcription;
 mod usage;
 pub(crate) mod vision;
 
@@ -50,6 +53,7 @@ pub(crate) enum Operation {
     CountTokens,
     Rerank,
     Score,
+    Transcriptions,
 }
 
 impl Operation {
@@ -69,6 +73,7 @@ impl Operation {
             ("POST", "/v1/messages/count_tokens") => (Operation::CountTokens, Endpoint::Messages),
             ("POST", "/v1/rerank") => (Operation::Rerank, Endpoint::Rerank),
             ("POST", "/v1/score") => (Operation::Score, Endpoint::Score),
+            ("POST", "/v1/audio/transcriptions") => (Operation::Transcriptions, Endpoint::Transcriptions),
             _ => return None,
         };
         endpoints.contains(&endpoint).then_some(operation)
@@ -79,6 +84,7 @@ impl Operation {
         match self {
             Operation::Completions => "prompt",
             Operation::Embeddings | Operation::Responses => "input",
+            Operation::Transcriptions => "file",
             Operation::Rerank => "documents",
             Operation::Score => "text_1",
             Operation::Chat
@@ -101,6 +107,7 @@ impl Operation {
             Operation::CountTokens => "/v1/messages/count_tokens",
             Operation::Rerank => "/v1/rerank",
             Operation::Score => "/v1/score",
+            Operation::Transcriptions => "/v1/audio/transcriptions",
         }
     }
 
@@ -113,6 +120,7 @@ impl Operation {
             | Operation::CountTokens
             | Operation::Rerank
             | Operation::Score
+            | Operation::Transcriptions
             | Operation::ListModels
             | Operation::RetrieveModel => None,
         }

@@ -196,7 +196,8 @@ pub(super) fn table(operation: Operation) -> &'static [Parameter] {
         Operation::CountTokens => messages::COUNT_TOKENS,
         Operation::Rerank => ranking::RERANK,
         Operation::Score => ranking::SCORE,
-        Operation::ListModels | Operation::RetrieveModel => &[],
+        // A form has a table of its own, in `transcription`.
+        Operation::ListModels | Operation::RetrieveModel | Operation::Transcriptions => &[],
     }
 }
 
@@ -208,7 +209,7 @@ pub(super) fn required(operation: Operation) -> &'static [&'static str] {
         Operation::Messages => &["max_tokens", "messages"],
         Operation::Rerank => &["query", "documents"],
         Operation::Score => &["text_1", "text_2"],
-        Operation::ListModels | Operation::RetrieveModel => &[],
+        Operation::ListModels | Operation::RetrieveModel | Operation::Transcriptions => &[],
     }
 }
 

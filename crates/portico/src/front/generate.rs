@@ -24,10 +24,10 @@ use crate::queue::{Admission, Permit, Place, Ticket};
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::types::Dialect;
-use crate::upstream::{self, ExchangeError, Outbound, SendFailure, Sent};
+use crate::upstream::{self, ExchangeError, Outbound, Payload, SendFailure, Sent};
 
 /// A whole answer may be so large: embeddings of many inputs are megabytes.
-const LARGEST_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const LARGEST_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// An error of the model server is read so far.
 const LARGEST_ERROR_BYTES: usize = 64 * 1024;
 
@@ -37,6 +37,7 @@ pub(super) type Position = usize;
 /// A whole answer, ready to be written.
 pub(super) struct Whole {
     pub(super) body: Bytes,
+    pub(super) content_type: &'static str,
     pub(super) position: Position,
 }
 
@@ -189,8 +190,8 @@ impl Job {
         let (began, connected) = (Instant::now(), Cell::new(None));
         let outbound = Outbound {
             path: self.call.operation.path(),
-            fields: &|head| self.origin.write(&self.served, head),
-            body: &|| self.call.body(recipient),
+            fields: &|head| self.origin.write(&self.served, "application/json", head),
+            body: Payload::Whole(&|| self.call.body(recipient)),
             timeouts: &self.snapshot.config.timeouts,
             connected: &connected,
         };
@@ -255,7 +256,7 @@ impl Progress {
 }
 
 /// A head that is not a success becomes a refusal in Portico's words.
-async fn accept(sent: Sent) -> Result<Sent, Refusal> {
+pub(super) async fn accept(sent: Sent) -> Result<Sent, Refusal> {
     let status = sent.head.status;
     if status.is_success() {
         return Ok(sent);
@@ -284,7 +285,7 @@ async fn whole(
             .because("the answer is not a JSON object, or says that it failed"));
     };
     note_usage(record, answer.usage);
-    Ok(Whole { body: answer.body, position: progress.position.get() })
+    Ok(Whole { body: answer.body, content_type: "application/json", position: progress.position.get() })
 }
 
 pub(super) fn note_usage(record: &mut Record, usage: Option<Usage>) {
@@ -302,11 +303,12 @@ pub(super) fn exchange_refusal(error: &ExchangeError) -> Refusal {
     Refusal::new(reason).because(error.to_string())
 }
 
-fn refusal(failure: &SendFailure) -> Refusal {
+pub(super) fn refusal(failure: &SendFailure) -> Refusal {
     let reason = match failure {
         SendFailure::Unreachable(_) => Reason::ModelUnavailable,
         SendFailure::Broken(_) => Reason::UpstreamFailed,
         SendFailure::TimedOut(_) => Reason::UpstreamTimeout,
+        SendFailure::Refused(refusal) => return refusal.clone(),
     };
     Refusal::new(reason).because(failure.to_string())
 }

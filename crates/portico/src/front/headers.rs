@@ -45,14 +45,14 @@ impl Origin {
 
     /// Appends the lines. No value can hold a line end: those of the client's come from a parsed header, which
     /// has none, and the others are addresses and words of ours.
-    pub(super) fn write(&self, served: &Served, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, served: &Served, content_type: &str, out: &mut Vec<u8>) {
         let Self { allowed, request_id, client, chain, is_tls } = self;
         let mut line = |name: &str, value: &[u8]| {
             for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
                 out.extend_from_slice(piece);
             }
         };
-        line("content-type", b"application/json");
+        line("content-type", content_type.as_bytes());
         line("accept", b"application/json, text/event-stream");
         for ((name, _), value) in ALLOWED.iter().zip(allowed) {
             if let Some(value) = value {

@@ -24,6 +24,7 @@ mod respond;
 mod route;
 mod snapshot;
 mod stream;
+mod transcribe;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -177,6 +178,7 @@ impl Visit<'_> {
         match operation {
             Operation::ListModels => Ok(Answer::Local(respond::models(self.snapshot))),
             Operation::RetrieveModel => respond::model(self.snapshot, path).map(Answer::Local),
+            Operation::Transcriptions => Box::pin(transcribe::run(self, incoming, record)).await,
             Operation::Chat
             | Operation::Completions
             | Operation::Embeddings
@@ -198,6 +200,15 @@ impl Visit<'_> {
         }
     }
 
+    fn bounds(&self) -> api::body::Bounds {
+        let config = &self.snapshot.config;
+        api::body::Bounds {
+            body_bytes: config.limits.body_bytes,
+            total_bytes: config.limits.body_total_bytes,
+            idle: config.timeouts.request_body_idle,
+        }
+    }
+
     /// Reads the body within its limits and judges it.
     async fn read(
         &self,
@@ -206,11 +217,7 @@ impl Visit<'_> {
         record: &mut Record,
     ) -> Result<(Call, api::body::BudgetGuard), Refusal> {
         let config = &self.snapshot.config;
-        let bounds = api::body::Bounds {
-            body_bytes: config.limits.body_bytes,
-            total_bytes: config.limits.body_total_bytes,
-            idle: config.timeouts.request_body_idle,
-        };
+        let bounds = self.bounds();
         api::body::check_headers(&self.parts.headers, bounds)?;
         let (body, budget) = api::body::collect(incoming, &self.door.budget, bounds).await?;
         record.bytes_in = body.len() as u64;

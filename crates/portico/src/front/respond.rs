@@ -90,7 +90,7 @@ pub(super) fn answer(answer: Answer, mut record: Record, context: &Context) -> R
             record.first_byte_out();
             let mut response =
                 Response::new(Body::bytes(whole.body, record, Reason::Completed, context.ending()));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(whole.content_type));
             queued(&mut response, whole.position);
             response
         }

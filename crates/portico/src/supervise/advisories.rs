@@ -38,7 +38,7 @@ pub(crate) enum Applies {
     Unknown,
 }
 
-/// The floor: older ones have holes of CVE-2026-48746 and CVE-2026-54233. Portico's own rules stand before them; an old
+/// The floor: older ones have holes of CVE-2026-48746 and CVE-2026-54233. Portico's own rules stand before the first; an old
 /// engine is still one lock less.
 pub(crate) const OLDEST_VLLM: &str = "0.23.1";
 
@@ -129,8 +129,9 @@ static VLLM: &[Advisory] = &[
             "使用 --speculative-config 时请设置 policy.deny_keys = [\"frequency_penalty\", \"presence_penalty\", \"repetition_penalty\"]")),
     row("CVE-2026-48746", ("0.3.0", "0.22.0"), Text::fixed("a Host header skips the server's key", "特制 Host 可绕过服务密钥"), Portico,
         Text::fixed("the server gets a fixed Host, and Portico asks for identity itself", "服务只收到固定 Host,身份由 Portico 验证")),
-    row("CVE-2026-54233", ("", "0.23.1rc0"), Text::fixed("a sound file grows to gigabytes", "音频解码膨胀到数 GB"), Portico,
-        Text::fixed("the path is shut", "该路径未开放")),
+    row("CVE-2026-54233", ("", "0.23.1rc0"), Text::fixed("a sound file grows to gigabytes", "音频解码膨胀到数 GB"), Operator,
+        Text::fixed("keep transcriptions out of policy.endpoints, where they are not by default, or update",
+            "不要在 policy.endpoints 中开放 transcriptions(默认未开放),或请升级")),
     row("CVE-2026-9540", ("0.19.0", "0.19.1"), Text::fixed("an unspecified request ends the server; reported for this one version", "未公开细节的拒绝服务;仅报告于该版本"), Update,
         Text::fixed("a server that ends is restarted; update", "崩溃的服务会被重启;请升级")),
 ];

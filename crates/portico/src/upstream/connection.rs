@@ -76,6 +76,11 @@ impl Connection {
         self.unwritten.extend(request);
     }
 
+    /// Takes more of the body of the request that was begun.
+    pub(super) fn append(&mut self, pieces: impl IntoIterator<Item = Bytes>) {
+        self.unwritten.extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
+    }
+
     pub(super) const fn written(&self) -> u64 {
         self.written
     }

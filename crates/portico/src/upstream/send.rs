@@ -1,6 +1,6 @@
 //! Sending one request, to as many endpoints as it takes to reach one, but never twice.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,9 +9,11 @@ use bytes::Bytes;
 use super::choose::{Chosen, Endpoints};
 use super::connection::{self, Connection};
 use super::exchange::Exchange;
+use super::feed::{Feed, Source};
 use super::head::Head;
 use super::pool;
 use crate::config::Timeouts;
+use crate::reason::Refusal;
 use crate::sys::clock::Instant;
 use crate::sys::deadline::Deadline;
 use crate::types::Rope;
@@ -20,13 +22,21 @@ use crate::types::Rope;
 pub(crate) struct Outbound<'a> {
     pub(crate) path: &'static str,
     /// Appends header lines (`name: value`, CRLF) beyond those that belong to the connection: `host`,
-    /// `content-length`, `accept-encoding`.
+    /// `content-length` or `transfer-encoding`, `accept-encoding`.
     pub(crate) fields: &'a dyn Fn(&mut Vec<u8>),
-    /// Made anew for each try, and there is nearly always one.
-    pub(crate) body: &'a dyn Fn() -> Rope,
+    pub(crate) body: Payload<'a>,
     pub(crate) timeouts: &'a Timeouts,
     /// Told how long it took to get a connection, also when no answer comes over it.
     pub(crate) connected: &'a Cell<Option<Duration>>,
+}
+
+/// The body of a request.
+#[derive(Clone, Copy)]
+pub(crate) enum Payload<'a> {
+    /// Made anew for each try, and there is nearly always one.
+    Whole(&'a dyn Fn() -> Rope),
+    /// Asked for piece by piece once the head has been written, so that nothing is lost by a try that wrote nothing.
+    Stream(&'a RefCell<dyn Source + 'a>),
 }
 
 /// An answer's head, and the exchange that carries its body.
@@ -44,6 +54,8 @@ pub(crate) enum SendFailure {
     /// It was sent, at least in part, and the connection ended or brought garbage before an answer.
     Broken(String),
     TimedOut(&'static str),
+    /// The request's own body can't be sent: it broke off, or what came of it was refused.
+    Refused(Refusal),
 }
 
 /// Dropping the future closes the connection it was using.
@@ -131,32 +143,88 @@ async fn exchange(
     outbound: &Outbound<'_>,
 ) -> Result<(Head, Box<Connection>), Attempt> {
     let before = connection.written();
-    let body = (outbound.body)();
-    let head = head(endpoint, outbound, body.len());
-    connection.begin(std::iter::once(head).chain(body));
+    let mut feed = begin(&mut connection, endpoint, outbound);
     let mut wait = WriteThenWait::new(outbound.timeouts);
-    let answer = std::future::poll_fn(|cx| match connection.poll_head(cx) {
-        Poll::Ready(head) => Poll::Ready(head.map_err(SendFailure::Broken)),
-        Poll::Pending => wait.poll(&connection, cx).map(Err),
+    let answer = std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(head) = connection.poll_head(cx) {
+                return Poll::Ready(head.map_err(SendFailure::Broken));
+            }
+            let course = match &mut feed {
+                Some(feed) if !feed.is_ended() && connection.is_all_written() => match feed.poll(cx) {
+                    Poll::Ready(Ok(pieces)) => {
+                        connection.append(pieces);
+                        continue;
+                    }
+                    Poll::Ready(Err(refusal)) => return Poll::Ready(Err(SendFailure::Refused(refusal))),
+                    Poll::Pending => Course::Body,
+                },
+                _ if connection.is_all_written() => Course::Answer,
+                _ => Course::Write,
+            };
+            return wait.poll(course, connection.written(), cx).map(Err);
+        }
     })
     .await;
+    let is_torn = feed.is_some_and(|feed| !feed.is_ended());
     match answer {
-        Ok(head) => Ok((head, connection)),
+        // Nobody can transcribe what it has not heard.
+        Ok(head) if is_torn && head.status.is_success() => Err(Attempt {
+            wrote_nothing: false,
+            failure: SendFailure::Broken("it answered before it had the whole request".to_owned()),
+        }),
+        Ok(head) => {
+            if is_torn {
+                connection.spoil();
+            }
+            Ok((head, connection))
+        }
         Err(failure) => Err(Attempt { wrote_nothing: connection.written() == before, failure }),
     }
 }
 
-fn head(endpoint: &Chosen, outbound: &Outbound<'_>, body_bytes: u64) -> Bytes {
+/// Hands the connection what is there of the request. What comes later is the feed's.
+fn begin<'a>(connection: &mut Connection, endpoint: &Chosen, outbound: &Outbound<'a>) -> Option<Feed<'a>> {
+    match outbound.body {
+        Payload::Whole(body) => {
+            let body = body();
+            let head = head(endpoint, outbound, Some(body.len()));
+            connection.begin(std::iter::once(head).chain(body));
+            None
+        }
+        Payload::Stream(source) => {
+            connection.begin([head(endpoint, outbound, source.borrow().length_bytes())]);
+            Some(Feed::new(source))
+        }
+    }
+}
+
+fn head(endpoint: &Chosen, outbound: &Outbound<'_>, body_bytes: Option<u64>) -> Bytes {
     let mut head = Vec::with_capacity(512);
     for piece in [b"POST ", outbound.path.as_bytes(), b" HTTP/1.1\r\nhost: ", endpoint.host.as_bytes()] {
         head.extend_from_slice(piece);
     }
-    head.extend_from_slice(b"\r\ncontent-length: ");
-    head.extend_from_slice(itoa::Buffer::new().format(body_bytes).as_bytes());
+    match body_bytes {
+        Some(bytes) => {
+            head.extend_from_slice(b"\r\ncontent-length: ");
+            head.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes());
+        }
+        None => head.extend_from_slice(b"\r\ntransfer-encoding: chunked"),
+    }
     head.extend_from_slice(b"\r\naccept-encoding: identity\r\n");
     (outbound.fields)(&mut head);
     head.extend_from_slice(b"\r\n");
     head.into()
+}
+
+/// What a request that has no answer yet is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// The model server has to take what there is.
+    Write,
+    /// More of the body has to come; its source has a deadline of its own.
+    Body,
+    Answer,
 }
 
 /// While the request is being written, `upstream_send` runs between two writes; from then on `upstream_first_byte`
@@ -164,6 +232,7 @@ fn head(endpoint: &Chosen, outbound: &Outbound<'_>, body_bytes: u64) -> Bytes {
 struct WriteThenWait {
     send: Duration,
     first_byte: Duration,
+    course: Course,
     written: u64,
     deadline_at: Instant,
     deadline: Deadline,
@@ -175,26 +244,30 @@ impl WriteThenWait {
         Self {
             send: *upstream_send,
             first_byte: *upstream_first_byte,
+            course: Course::Write,
             written: 0,
             deadline_at: Instant::now() + *upstream_send,
             deadline: Deadline::default(),
         }
     }
 
-    fn poll(&mut self, connection: &Connection, cx: &std::task::Context<'_>) -> Poll<SendFailure> {
-        let all_written = connection.is_all_written();
-        if connection.written() != self.written {
-            self.written = connection.written();
-            self.deadline_at = Instant::now() + if all_written { self.first_byte } else { self.send };
+    fn poll(&mut self, course: Course, written: u64, cx: &std::task::Context<'_>) -> Poll<SendFailure> {
+        let (wait, why) = match course {
+            Course::Write => (self.send, "the model server did not take the request in time"),
+            Course::Answer => (self.first_byte, "the model server did not begin its answer in time"),
+            Course::Body => {
+                self.course = course;
+                return Poll::Pending;
+            }
+        };
+        if written != self.written || course != self.course {
+            (self.written, self.course) = (written, course);
+            self.deadline_at = Instant::now() + wait;
         }
-        if !self.deadline.is_past(self.deadline_at, cx) {
-            return Poll::Pending;
+        match self.deadline.is_past(self.deadline_at, cx) {
+            true => Poll::Ready(SendFailure::TimedOut(why)),
+            false => Poll::Pending,
         }
-        Poll::Ready(SendFailure::TimedOut(if all_written {
-            "the model server did not begin its answer in time"
-        } else {
-            "the model server did not take the request in time"
-        }))
     }
 }
 
@@ -203,6 +276,7 @@ impl std::fmt::Display for SendFailure {
         match self {
             SendFailure::Unreachable(why) | SendFailure::Broken(why) => f.write_str(why),
             SendFailure::TimedOut(what) => f.write_str(what),
+            SendFailure::Refused(refusal) => f.write_str(refusal.reason.code()),
         }
     }
 }

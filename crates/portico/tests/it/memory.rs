@@ -58,6 +58,32 @@ async fn a_large_call_takes_little_more_than_its_body() {
     }
 }
 
+/// A file that is sent on while it comes is not held.
+#[tokio::test]
+async fn an_upload_of_60_mib_takes_a_few() {
+    let scripted = Scripted::start().await;
+    let portico = Setup::before(&scripted).with("[policy]\nendpoints = [\"transcriptions\"]").start().await;
+    let field = |head: &str, content: &[u8]| {
+        [format!("--b\r\nContent-Disposition: form-data; name={head}\r\n\r\n").as_bytes(), content, b"\r\n"]
+            .concat()
+    };
+    let sound = [&b"OggS\0"[..], &vec![b'x'; 60 * MIB]].concat();
+    let (model, file) = (field("model", b"scripted"), field("file; filename=a.ogg", &sound));
+    let kind = ("Content-Type", "multipart/form-data; boundary=b");
+    let before = status(&portico, "VmRSS:");
+    let body = [&model[..], &file, b"--b--\r\n"].concat();
+    let answer = portico.once("POST", "/v1/audio/transcriptions", &[kind], &body).await;
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    let grown = status(&portico, "VmHWM:") - before;
+    assert!(grown < 8 * MIB as u64, "{grown} bytes");
+    // With the model behind the file it has to be held, once.
+    let body = [&file[..], &model, b"--b--\r\n"].concat();
+    let answer = portico.once("POST", "/v1/audio/transcriptions", &[kind], &body).await;
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    let times = (status(&portico, "VmHWM:") - before) as f64 / body.len() as f64;
+    assert!(times < 2.2, "{times:.2} times its bytes");
+}
+
 /// Without an announced length, too.
 #[tokio::test]
 async fn a_large_call_in_chunks_takes_little_more_than_its_body() {

@@ -83,7 +83,6 @@ fn inspect_url(url: &[u8], known: Range<usize>, bounds: Bounds) -> Result<Pictur
 }
 
 /// Judges a picture whose type and base64 come apart, as in Anthropic's `source`.
-/// `known`: what of it is known to be base64.
 fn inspect_base64(
     media_type: &str,
     data: &[u8],

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::kind::Kind;
-use super::{Bounds, Metadata, Picture, inspect, inspect_base64, inspect_url};
+use super::{Bounds, Fault, Metadata, Picture, inspect, inspect_base64, inspect_url};
 use crate::api::body::Body;
 use crate::api::json::Json;
 use crate::config::{ImageUrls, Policy};
@@ -34,36 +34,6 @@ pub(crate) struct Wanted {
     pub(crate) url: String,
 }
 
-/// How a picture stands in the body.
-#[derive(Clone, Copy)]
-enum Form<'t> {
-    Url,
-    Base64 { media_type: &'t str },
-}
-
-impl Form<'_> {
-    fn inspect(self, text: &[u8], known: Range<usize>, bounds: Bounds) -> Result<Picture, super::Fault> {
-        match self {
-            Form::Url => inspect_url(text, known, bounds),
-            Form::Base64 { media_type } => inspect_base64(media_type, text, known, bounds),
-        }
-    }
-
-    fn is_as_sent(self, picture: &Picture, text: &[u8]) -> bool {
-        match self {
-            Form::Url => picture.is_as_sent(text),
-            Form::Base64 { .. } => picture.edits.is_empty(),
-        }
-    }
-
-    fn written(self, picture: &Picture, text: &Bytes) -> Rope {
-        match self {
-            Form::Url => picture.url(text),
-            Form::Base64 { .. } => picture.data(text),
-        }
-    }
-}
-
 impl Pictures {
     /// A string that is a `data:` URL, or an address where those are fetched: an image's `url`, or what `input_image`
     /// holds. `body` is what the document was parsed from.
@@ -74,13 +44,22 @@ impl Pictures {
         policy: &Policy,
         at: &dyn fmt::Display,
     ) -> Result<(), Refusal> {
-        match slot {
-            Json::String(url) if is_address(url) => self.want(slot, policy, at),
-            _ => self.inline(Form::Url, slot, body, policy, at),
+        if let Json::String(text) = slot
+            && is_address(text)
+        {
+            return self.want(slot, policy, at);
         }
+        let inspect = |url: &[u8], known| inspect_url(url, known, bounds(policy));
+        let Some((text, picture)) = judged(slot, body, inspect) else { return Ok(()) };
+        let picture = picture.map_err(|fault| fault.refusal(&at.to_string()))?;
+        self.add(&picture, policy, at)?;
+        if !matches!(text, Cow::Borrowed(text) if picture.is_as_sent(text)) {
+            *slot = Json::Written(picture.url(&bytes_of(text, body)));
+        }
+        Ok(())
     }
 
-    /// A string that is the base64 of a picture whose type stands beside it, as in Anthropic's `source`.
+    /// The same for a picture whose type and base64 come apart.
     pub(crate) fn base64(
         &mut self,
         media_type: &str,
@@ -89,44 +68,11 @@ impl Pictures {
         policy: &Policy,
         at: &dyn fmt::Display,
     ) -> Result<(), Refusal> {
-        self.inline(Form::Base64 { media_type }, slot, body, policy, at)
-    }
-
-    fn inline(
-        &mut self,
-        form: Form<'_>,
-        slot: &mut Json<'_>,
-        body: &Body,
-        policy: &Policy,
-        at: &dyn fmt::Display,
-    ) -> Result<(), Refusal> {
-        let judge = |text: &[u8]| form.inspect(text, body.base64().within(text, body), bounds(policy));
-        let (text, judged) = match slot {
-            // No picture stands behind an escape: where there is one (some writers escape every slash) this fails
-            // at once, and the decoded text is judged.
-            Json::Source(source) => match judge(source) {
-                Err(_) if memchr::memchr(b'\\', source).is_some() => {
-                    let text = slot.text().unwrap_or_default().into_owned().into_bytes();
-                    let judged = judge(&text);
-                    (Cow::Owned(text), judged)
-                }
-                judged => (Cow::Borrowed(*source), judged),
-            },
-            Json::String(Cow::Borrowed(text)) => (Cow::Borrowed(text.as_bytes()), judge(text.as_bytes())),
-            Json::String(Cow::Owned(text)) => {
-                let text = std::mem::take(text).into_bytes();
-                let judged = judge(&text);
-                (Cow::Owned(text), judged)
-            }
-            _ => return Ok(()),
-        };
-        let picture = judged.map_err(|fault| fault.refusal(&at.to_string()))?;
+        let inspect = |data: &[u8], known| inspect_base64(media_type, data, known, bounds(policy));
+        let Some((text, picture)) = judged(slot, body, inspect) else { return Ok(()) };
+        let picture = picture.map_err(|fault| fault.refusal(&at.to_string()))?;
         self.add(&picture, policy, at)?;
-        match text {
-            Cow::Borrowed(text) if form.is_as_sent(&picture, text) => {}
-            Cow::Borrowed(text) => *slot = Json::Written(form.written(&picture, &body.slice_ref(text))),
-            Cow::Owned(text) => *slot = Json::Written(form.written(&picture, &text.into())),
-        }
+        *slot = Json::Written(picture.data(&bytes_of(text, body)));
         Ok(())
     }
 
@@ -167,6 +113,43 @@ impl Pictures {
     }
 }
 
+/// A picture's text, and what is made of it.
+type Judged<'a> = (Cow<'a, [u8]>, Result<Picture, Fault>);
+
+/// What stands in a slot; nothing where there is no text.
+fn judged<'a>(
+    slot: &mut Json<'a>,
+    body: &Body,
+    inspect: impl Fn(&[u8], Range<usize>) -> Result<Picture, Fault>,
+) -> Option<Judged<'a>> {
+    let inspect = |text: &[u8]| inspect(text, body.base64().within(text, body));
+    let owned = |text: Vec<u8>| {
+        let picture = inspect(&text);
+        Some((Cow::Owned(text), picture))
+    };
+    match slot {
+        // No picture stands behind an escape: where there is one (some writers escape every slash) this fails at
+        // once, and the decoded text is judged.
+        Json::Source(source) => match inspect(source) {
+            Err(_) if memchr::memchr(b'\\', source).is_some() => {
+                owned(slot.text().unwrap_or_default().into_owned().into_bytes())
+            }
+            picture => Some((Cow::Borrowed(*source), picture)),
+        },
+        Json::String(Cow::Borrowed(text)) => Some((Cow::Borrowed(text.as_bytes()), inspect(text.as_bytes()))),
+        Json::String(Cow::Owned(text)) => owned(std::mem::take(text).into_bytes()),
+        _ => None,
+    }
+}
+
+/// What was borrowed lies in the body.
+fn bytes_of(text: Cow<'_, [u8]>, body: &Bytes) -> Bytes {
+    match text {
+        Cow::Borrowed(text) => body.slice_ref(text),
+        Cow::Owned(text) => text.into(),
+    }
+}
+
 /// A picture that was fetched, as it is sent: the same rules as for one that came in the request.
 pub(crate) fn inspect_fetched(
     media_type: &str,
@@ -176,7 +159,7 @@ pub(crate) fn inspect_fetched(
 ) -> Result<(Picture, Rope), Refusal> {
     let kind = Kind::of_media_type(media_type);
     let judged = kind.ok_or_else(|| {
-        super::Fault::new(
+        Fault::new(
             "media_type",
             Text::fixed(
                 "What stands at the image's address is not a PNG, JPEG, WebP or GIF by its Content-Type.",
@@ -213,7 +196,7 @@ fn refusal(param: &str, says: Text) -> Refusal {
     Refusal::new(Reason::InvalidValue).param(param).saying(says)
 }
 
-impl super::Fault {
+impl Fault {
     fn refusal(self, param: &str) -> Refusal {
         refusal(param, self.says).because(format!("image: {}", self.rule))
     }

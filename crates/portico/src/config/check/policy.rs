@@ -62,7 +62,8 @@ fn judge_endpoint(reader: &mut Reader<'_, '_, '_>, all: &[Endpoint], index: usiz
         | Endpoint::Responses
         | Endpoint::Messages
         | Endpoint::Rerank
-        | Endpoint::Score => {}
-        Endpoint::Transcriptions | Endpoint::Realtime => reader.note(&spot, Severity::Warning),
+        | Endpoint::Score
+        | Endpoint::Transcriptions => {}
+        Endpoint::Realtime => reader.note(&spot, Severity::Warning),
     }
 }

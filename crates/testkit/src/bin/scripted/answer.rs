@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     CountTokens,
     Rerank,
     Score,
+    Transcription,
 }
 
 impl Kind {
@@ -32,6 +33,7 @@ impl Kind {
             "/v1/messages/count_tokens" => Self::CountTokens,
             "/v1/rerank" => Self::Rerank,
             "/v1/score" => Self::Score,
+            "/v1/audio/transcriptions" => Self::Transcription,
             _ => return None,
         })
     }
@@ -69,12 +71,17 @@ pub(crate) struct Call {
     base64: bool,
     images: usize,
     pub(crate) prompt_tokens: usize,
+    /// `response_format` of a transcription.
+    format: String,
 }
 
 impl Call {
-    /// `None`: not one of the calls, or no JSON object.
+    /// `None`: not one of the calls, or no JSON object (no form, for a transcription).
     pub(crate) fn read(path: &str, body: &[u8]) -> Option<Self> {
         let kind = Kind::of(path)?;
+        if kind == Kind::Transcription {
+            return Self::transcription(body);
+        }
         let body: Value = serde_json::from_slice(body).ok()?;
         body.as_object()?;
         let first = |key: &str| (strings(&body[key]).into_iter().next().unwrap_or_default(), 0);
@@ -82,7 +89,7 @@ impl Call {
             Kind::Chat | Kind::Messages | Kind::CountTokens => last_user_message(&body["messages"]),
             Kind::Responses => dialect::last_user_item(&body["input"]),
             Kind::Completion => first("prompt"),
-            Kind::Embeddings => first("input"),
+            Kind::Embeddings | Kind::Transcription => first("input"),
             Kind::Rerank => first("query"),
             Kind::Score => first("text_1"),
         };
@@ -105,7 +112,41 @@ impl Call {
             prompt_tokens: text.split_whitespace().count() + images,
             text,
             images,
+            format: String::new(),
         })
+    }
+
+    /// A form, read as simply as can be: its first line is the boundary, and what is not text is the file.
+    fn transcription(body: &[u8]) -> Option<Self> {
+        let boundary = &body[..memchr::memmem::find(body, b"\r\n")?];
+        let delimiter = [b"\r\n", boundary].concat();
+        let field = |name: &str| {
+            let head = format!("Content-Disposition: form-data; name=\"{name}\"");
+            let start = memchr::memmem::find(body, head.as_bytes())?;
+            let start = start + memchr::memmem::find(&body[start..], b"\r\n\r\n")? + 4;
+            let length = memchr::memmem::find(&body[start..], &delimiter)?;
+            Some(&body[start..start + length])
+        };
+        let text = |name: &str| field(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        let file = field("file")?;
+        Some(Self {
+            kind: Kind::Transcription,
+            stream: false,
+            include_usage: false,
+            max_tokens: usize::MAX,
+            model: text("model")?,
+            text: text("prompt").unwrap_or_else(|| format!("{} bytes", file.len())),
+            inputs: Vec::new(),
+            base64: false,
+            images: 0,
+            prompt_tokens: 0,
+            format: text("response_format").unwrap_or_default(),
+        })
+    }
+
+    /// What kind of text the answer is.
+    pub(crate) fn content_type(&self) -> &'static str {
+        if matches!(self.format.as_str(), "text" | "srt" | "vtt") { "text/plain" } else { "application/json" }
     }
 
     /// The fault this call asks for, without `fault:`.
@@ -171,6 +212,15 @@ impl Call {
 
     /// The answer of a call that does not stream.
     pub(crate) fn json(&self, model: &str, pieces: &[String]) -> String {
+        if self.kind == Kind::Transcription {
+            let text = pieces.concat();
+            return match self.format.as_str() {
+                "text" => text,
+                "srt" => format!("1\n00:00:00,000 --> 00:00:01,000\n{text}\n"),
+                "vtt" => format!("WEBVTT\n\n00:00.000 --> 00:01.000\n{text}\n"),
+                _ => json!({ "text": text, "usage": { "type": "duration", "seconds": 1 } }).to_string(),
+            };
+        }
         let kept = &pieces[..pieces.len().min(self.max_tokens)];
         match self.kind {
             Kind::Embeddings => return self.embeddings(model),
@@ -178,7 +228,7 @@ impl Call {
             Kind::Messages => return self.message(model, kept).to_string(),
             Kind::CountTokens => return json!({ "input_tokens": self.prompt_tokens }).to_string(),
             Kind::Rerank | Kind::Score => return self.ranked(model).to_string(),
-            Kind::Chat | Kind::Completion => {}
+            Kind::Chat | Kind::Completion | Kind::Transcription => {}
         }
         let text = kept.concat();
         let reason = self.finish_reason(pieces);

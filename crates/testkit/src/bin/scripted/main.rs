@@ -54,7 +54,8 @@
 //! A normal answer is `You said: …` (the number of images is added where there are any), with `usage` where
 //! OpenAI's API has it: always without streaming, and on streams only by `stream_options.include_usage`. Paths:
 //! `GET /health`, `GET /v1/models`, `POST /v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses`,
-//! `/v1/messages`, `/v1/messages/count_tokens`, `/v1/rerank`, `/v1/score`; else 404.
+//! `/v1/messages`, `/v1/messages/count_tokens`, `/v1/rerank`, `/v1/score`,
+//! `/v1/audio/transcriptions` (a form; the text is its prompt, or the size of its file); else 404.
 //!
 //! # For tests
 //! `GET /_scripted/requests`: what was received, see `record.rs`; `DELETE` forgets it.

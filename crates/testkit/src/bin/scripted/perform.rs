@@ -102,7 +102,7 @@ impl Performance<'_> {
                 return self.whole_stream(&call.events(model, &pieces)).await;
             }
             return self
-                .body("HTTP/1.1 200 OK", "application/json", headers, &call.json(model, &pieces))
+                .body("HTTP/1.1 200 OK", call.content_type(), headers, &call.json(model, &pieces))
                 .await;
         }
         match (self.head.method.as_str(), self.head.path.as_str()) {
@@ -114,7 +114,9 @@ impl Performance<'_> {
             ("GET", "/v1/models") => {
                 self.body("HTTP/1.1 200 OK", "application/json", headers, &self.models(model)).await
             }
-            ("POST", path) if Kind::of(path).is_some() => self.error(400, "the body is no JSON object").await,
+            ("POST", path) if Kind::of(path).is_some() => {
+                self.error(400, "the body is no JSON object and no form").await
+            }
             _ => self.error(404, "no such path").await,
         }
     }

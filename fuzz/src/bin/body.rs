@@ -1,0 +1,39 @@
+//! What is sent of a call is JSON, and says nothing that was not asked for.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portico::fuzzing::body;
+use serde_json::Value;
+
+/// Keys that Portico writes itself.
+const OWN: [&str; 6] =
+    ["model", "max_tokens", "max_completion_tokens", "min_tokens", "stream_options", "cache_salt"];
+
+fuzz_target!(|data: &[u8]| {
+    let Some((operation, data)) = data.split_first() else { return };
+    let Some(sent) = body(*operation, data) else { return };
+    let sent: Value = serde_json::from_slice(&sent).expect("what is sent is JSON");
+    let asked: Value = serde_json::from_slice(data).expect("what was judged is JSON");
+    assert_eq!(sent["model"], "upstream");
+    // Control tokens are changed on the way.
+    if asked.to_string().contains('<') {
+        return;
+    }
+    for (key, value) in sent.as_object().expect("an object") {
+        assert!(OWN.contains(&&**key) || is_part(value, &asked[key]), "{key}: {value} of {}", asked[key]);
+    }
+});
+
+/// Whether `sent` is `asked`, or what is left of it where keys were left out.
+fn is_part(sent: &Value, asked: &Value) -> bool {
+    match (sent, asked) {
+        (Value::Object(sent), Value::Object(asked)) => {
+            sent.iter().all(|(key, value)| asked.get(key).is_some_and(|asked| is_part(value, asked)))
+        }
+        (Value::Array(sent), Value::Array(asked)) => {
+            sent.len() == asked.len() && sent.iter().zip(asked).all(|(sent, asked)| is_part(sent, asked))
+        }
+        (sent, asked) => sent == asked,
+    }
+}
