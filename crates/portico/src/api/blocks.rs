@@ -154,8 +154,7 @@ fn source(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(),
         return Err(missing(at.field(key)));
     }
     if kind == "url" {
-        let url = source.0.iter_mut().find(|(key, _)| key == "url").map(|(_, url)| url);
-        return url.map_or(Ok(()), |url| judge.picture_url(url, at.field("url")));
+        return judge.picture_url(source.find_mut("url").unwrap_or(&mut Json::Null), at.field("url"));
     }
     let (mut media_type, mut data) = (None, None);
     for (key, value) in &mut source.0 {

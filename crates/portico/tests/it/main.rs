@@ -37,6 +37,7 @@ mod manners;
 mod memory;
 mod models_list;
 mod pictures;
+mod pictures_elsewhere;
 mod process;
 mod public_web;
 mod queue;

@@ -441,3 +441,26 @@ fn every_body_of_the_corpus_gets_its_verdict() {
     }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// What Portico writes itself it writes without a policy, too, and once.
+#[test]
+fn without_a_policy_the_other_operations_still_get_their_limit() {
+    let open = Policy { enabled: false, ..policy() };
+    let picture = r#"{"type":"input_image","image_url":"http://10.0.0.1/"}"#;
+    let body = format!(
+        r#"{{"model":"m","store":true,"previous_response_id":"r","max_output_tokens":99999,"input":[{{"role":"user","content":[{picture},{picture}]}}]}}"#
+    );
+    let call = judge_by(&open, Operation::Responses, body.as_bytes()).unwrap();
+    assert_eq!(call.facts.images, 2);
+    let text = String::from_utf8(call.body(recipient(None)).to_vec()).unwrap();
+    let written: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&written["store"], &written["max_output_tokens"]), (&json!(false), &json!(8192)));
+    assert_eq!(written["previous_response_id"], "r", "judged no further");
+    assert_eq!((text.matches("\"store\"").count(), text.matches("\"max_output_tokens\"").count()), (1, 1));
+    let result = r#"{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{}}]}"#;
+    let body = format!(
+        r#"{{"model":"m","max_tokens":9,"speed":"fast","messages":[{{"role":"user","content":[{result}]}}]}}"#
+    );
+    let call = judge_by(&open, Operation::Messages, body.as_bytes()).unwrap();
+    assert_eq!((call.facts.images, &sent(&call)["speed"]), (1, &json!("fast")));
+}
