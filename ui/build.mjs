@@ -1,6 +1,6 @@
 // Builds every page into `dist/`: PAGE.html, content-hashed files under `assets/`, and static files as they are.
 // Nothing else may be written there: the server embeds the whole folder.
-import { mkdir, readFile, readdir, rm, writeFile, copyFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants } from 'node:zlib';
@@ -76,10 +76,23 @@ function assertNoInline(html, page) {
   }
 }
 
+/** Makes the folder hold these files and no others. What is there already is left as it is: to touch it would make the
+ * server be built anew. */
+async function fill(dist, files) {
+  await mkdir(join(dist, 'assets'), { recursive: true });
+  for (const entry of await readdir(dist, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    if (entry.isFile() && !files.has(path)) await rm(path);
+  }
+  for (const [path, contents] of files) {
+    const there = await readFile(path).catch(() => undefined);
+    if (!there?.equals(Buffer.from(contents))) await writeFile(path, contents);
+  }
+}
+
 export async function build() {
   const dist = join(root, 'dist');
-  await rm(dist, { recursive: true, force: true });
-  await mkdir(join(dist, 'assets'), { recursive: true });
+  const files = new Map();
 
   const { outputFiles, metafile } = await esbuild.build({
     absWorkingDir: root,
@@ -101,7 +114,7 @@ export async function build() {
     write: false,
     logLevel: 'silent',
   });
-  for (const file of outputFiles) await writeFile(file.path, file.contents);
+  for (const file of outputFiles) files.set(file.path, file.contents);
 
   for (const page of pages) {
     const entry = Object.entries(metafile.outputs).find(([, output]) => output.entryPoint === `src/${page}/main.ts`);
@@ -113,11 +126,12 @@ export async function build() {
       .replace('%SCRIPT%', `/assets/${basename(script)}`)
       .replace(/^\s*<!--.*?-->\n/gms, '');
     assertNoInline(html, page);
-    await writeFile(join(dist, `${page}.html`), html);
+    files.set(join(dist, `${page}.html`), html);
   }
   for (const name of await readdir(join(root, 'src/static'))) {
-    await copyFile(join(root, 'src/static', name), join(dist, name));
+    files.set(join(dist, name), await readFile(join(root, 'src/static', name)));
   }
+  await fill(dist, files);
   return sizes(dist);
 }
 
