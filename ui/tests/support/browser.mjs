@@ -4,14 +4,24 @@ import { chromium } from 'playwright-core';
 export const chromiumPath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
   .find((path) => path && existsSync(path));
 
-export function launch() {
-  return chromium.launch({
-    executablePath: chromiumPath,
-    args: [
-      '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+/** On a busy machine Chromium now and then fails to fork at its start, before it has seen a page. */
+const launches = 3;
+
+export async function launch() {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await chromium.launch({
+        executablePath: chromiumPath,
+        args: [
+          '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+          '--disable-sync',
+        ],
+      });
+    } catch (error) {
+      if (attempt === launches) throw error;
+      console.error(`Chromium did not start (attempt ${attempt} of ${launches}): ${String(error.message).split('\n')[0]}`);
+    }
+  }
 }
 
 /**
