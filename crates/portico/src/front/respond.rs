@@ -205,7 +205,9 @@ pub(crate) fn unread(line: &[u8], peer: IpAddr, refusal: &Refusal) -> Vec<u8> {
         .zip(http::Uri::try_from(path).ok().filter(|uri| uri.path().as_bytes() == path));
     let path = String::from_utf8_lossy(path);
     let (body, content_type) = refusal.body(shape(&path), Tongue::English);
-    let id = Record::unread(peer, Version::HTTP_11, refusal, line, body.len() as u64);
+    // A client that asked for a head would take a body for the next answer.
+    let sent = if method == b"HEAD" { &body[..0] } else { &body[..] };
+    let id = Record::unread(peer, Version::HTTP_11, refusal, line, sent.len() as u64);
     let (status, id) = (refusal.reason.status(), String::from_utf8_lossy(&id));
     let mut answer = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: {content_type}\r\nx-request-id: {id}\r\ncache-control: no-store\r\n\
@@ -215,7 +217,7 @@ pub(crate) fn unread(line: &[u8], peer: IpAddr, refusal: &Refusal) -> Vec<u8> {
         body.len()
     )
     .into_bytes();
-    answer.extend_from_slice(&body);
+    answer.extend_from_slice(sent);
     answer
 }
 

@@ -102,3 +102,13 @@ async fn a_stream_flows_while_the_next_request_waits() {
     assert_eq!(events(&mut connection).await.last().map(String::as_str), Some("data: [DONE]\n\n"));
     assert_eq!(connection.answer().await.expect("an answer").json()["object"], "list");
 }
+
+#[tokio::test]
+async fn who_asked_for_a_head_gets_no_body_even_when_refused() {
+    let portico = Setup::before(&Scripted::start().await).start().await;
+    let mut connection = portico.connect().await;
+    connection.send("HEAD /v1/models HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\n").await.expect("sent");
+    let all = connection.rest().await.expect("the close");
+    let text = String::from_utf8(all).expect("text");
+    assert!(text.starts_with("HTTP/1.1 400 ") && text.ends_with("\r\n\r\n"), "{text}");
+}
