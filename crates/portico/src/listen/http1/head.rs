@@ -12,7 +12,7 @@ use crate::reason::Reason;
 
 /// No method of HTTP or of WebDAV is longer than 17.
 const LONGEST_METHOD_BYTES: usize = 24;
-/// hyper can't hold longer targets, whatever the configuration says.
+/// `http::Uri` can't hold longer targets, whatever the configuration says.
 const LONGEST_TARGET_BYTES: usize = u16::MAX as usize - 1;
 const VERSION_BYTES: usize = 8;
 /// Nineteen digits always fit an `u64`.
