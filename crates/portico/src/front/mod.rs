@@ -25,6 +25,7 @@ mod route;
 mod snapshot;
 mod stream;
 mod transcribe;
+mod turn;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -136,7 +137,7 @@ enum Answer {
     /// A whole answer of the model.
     Whole(generate::Whole),
     /// A stream, running or still waiting for its turn.
-    Stream(Box<stream::StreamBody>, generate::Position),
+    Stream(Box<stream::StreamBody>, turn::Position),
 }
 
 impl Visit<'_> {
@@ -194,7 +195,7 @@ impl Visit<'_> {
                     Box::pin(pictures::fetch(self, &mut call, &mut budget, record.bytes_in)).await?;
                 }
                 let origin = headers::Origin::of(self);
-                let job = generate::Job::new(self.snapshot.clone(), served.clone(), call, origin, budget);
+                let job = generate::Job::new(turn::Turn::new(self.snapshot, served), call, origin, budget);
                 job.run(record, self.context, self.connection).await
             }
         }

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use tokio::time::Sleep;
 
 use super::Connection;
-use super::generate::{Progress, Running, exchange_refusal, note_usage};
+use super::generate::{Running, exchange_refusal, note_usage};
+use super::turn::Progress;
 use crate::api::EventFilter;
 use crate::api::body::BudgetGuard;
 use crate::observe::Record;

@@ -8,24 +8,23 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::generate::{self, LARGEST_ANSWER_BYTES, Whole, exchange_refusal};
+use super::generate::{LARGEST_ANSWER_BYTES, Whole, exchange_refusal};
 use super::headers::Origin;
-use super::models::Served;
+use super::turn::Turn;
 use super::{Answer, Visit};
 use crate::api::body::{Bounds, BudgetGuard, Incoming, Patience, check_length, is_plain, too_large};
 use crate::api::transcription::{Format, Upload};
 use crate::api::{Operation, answer, multipart};
-use crate::observe::{Record, UpstreamTimes};
-use crate::queue::{Admission, Permit};
+use crate::observe::Record;
+use crate::queue::Permit;
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::sys::random;
 use crate::types::{Dialect, Text, text};
-use crate::upstream::{self, Outbound, Payload, SendFailure, Sent, Source};
+use crate::upstream::{Outbound, Payload, Sent, Source};
 
 /// Uploads up to this size are whole before they take a permit: who sends little and slowly keeps nobody waiting.
 const READ_FIRST_BYTES: u64 = 1 << 20;
@@ -74,8 +73,11 @@ async fn answered(
     let served = visit.snapshot.models.find(&asked)?;
     let opening = form.borrow().upload.opening(&served.upstream_name(&asked));
     form.borrow_mut().opening = Some(opening);
-    let mut turn = Turn { served, progress: generate::Progress::default() };
-    let (sent, _permit) = turn.sent(visit, form, record).await?;
+    let turn = Turn::new(visit.snapshot, served);
+    let origin = Origin::of(visit);
+    let begun = turn.run(None, async |permit| attempt(visit, &turn, &origin, form, permit).await).await;
+    turn.progress.note(record);
+    let (sent, _permit) = begun?;
     let format = form.borrow().upload.format();
     let (header, began) = (sent.header, Instant::now());
     let body = sent.exchange.collect(LARGEST_ANSWER_BYTES).await;
@@ -97,88 +99,22 @@ fn unusable(why: &'static str) -> Refusal {
     Refusal::new(Reason::UpstreamFailed).because(why)
 }
 
-/// The way to the model: the line, and the sending.
-struct Turn<'a> {
-    served: &'a Arc<Served>,
-    progress: generate::Progress,
-}
-
-impl Turn<'_> {
-    /// A permit, and the head of an answer that is a success. Where a supervised model turns out to be gone, nothing was
-    /// sent, and the call waits for it in the line.
-    async fn sent(
-        &mut self,
-        visit: &Visit<'_>,
-        form: &RefCell<Form<'_>>,
-        record: &mut Record,
-    ) -> Result<(Sent, Permit), Refusal> {
-        let deadline = Instant::now() + visit.snapshot.config.queue.max_wait;
-        let origin = Origin::of(visit);
-        loop {
-            let permit = self.permit(deadline).await.inspect_err(|_| self.progress.note(record))?;
-            let attempt = self.attempt(visit, &origin, form).await;
-            self.progress.note(record);
-            if let Some(sent) = attempt? {
-                return Ok((sent, permit));
-            }
-            drop(permit);
-            self.served.suspect();
-            if Instant::now() >= deadline {
-                return Err(Reason::QueueTimeout.into());
-            }
-        }
-    }
-
-    async fn permit(&self, deadline: Instant) -> Result<Permit, Refusal> {
-        let ticket = match self.served.line.enter()? {
-            Admission::Now(permit) => return Ok(permit),
-            Admission::Wait(ticket) => ticket,
-        };
-        let (entered, place) = (Instant::now(), ticket.place());
-        if self.progress.position.get() == 0 {
-            self.progress.position.set(place.position());
-        }
-        let answer = tokio::time::timeout_at(deadline, ticket).await;
-        self.progress.queued.set(self.progress.queued.get() + entered.elapsed());
-        Ok(answer.map_err(|_| Refusal::from(Reason::QueueTimeout))??)
-    }
-
-    async fn attempt(
-        &self,
-        visit: &Visit<'_>,
-        origin: &Origin,
-        form: &RefCell<Form<'_>>,
-    ) -> Result<Option<Sent>, Refusal> {
-        let (began, connected) = (Instant::now(), Cell::new(None));
-        let content_type = form.borrow().upload.content_type();
-        let outbound = Outbound {
-            path: Operation::Transcriptions.path(),
-            fields: &|head| origin.write(self.served, &content_type, head),
-            body: Payload::Stream(form),
-            timeouts: &visit.snapshot.config.timeouts,
-            connected: &connected,
-        };
-        let times = |header: Option<Duration>, connect, ended: bool| {
-            let response = ended.then(|| began.elapsed());
-            self.progress.times.set(UpstreamTimes { connect, header, response });
-        };
-        match upstream::send(&self.served.endpoints, outbound).await {
-            Ok(sent) => {
-                let (header, connect) = (Some(sent.header), Some(sent.connect));
-                times(header, connect, false);
-                let accepted = generate::accept(sent).await;
-                if accepted.is_err() {
-                    times(header, connect, true);
-                }
-                accepted.map(Some)
-            }
-            Err(SendFailure::Unreachable(_)) if self.served.is_supervised() => Ok(None),
-            Err(failure) => {
-                times(None, connected.get(), true);
-                Err(generate::refusal(&failure))
-            }
-        }
-    }
+async fn attempt(
+    visit: &Visit<'_>,
+    turn: &Turn,
+    origin: &Origin,
+    form: &RefCell<Form<'_>>,
+    permit: Permit,
+) -> Result<Option<(Sent, Permit)>, Refusal> {
+    let content_type = form.borrow().upload.content_type();
+    let outbound = Outbound {
+        path: Operation::Transcriptions.path(),
+        fields: &|head| origin.write(&turn.served, &content_type, head),
+        body: Payload::Stream(form),
+        timeouts: &visit.snapshot.config.timeouts,
+        connected: &Cell::new(None),
+    };
+    turn.attempt(permit, outbound).await
 }
 
 /// The client's form on its way through.
