@@ -3,15 +3,16 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::api::call::{Call, Recipient, Rules};
 use crate::api::transcription::Upload;
-use crate::api::{EventFilter, Operation, vision};
+use crate::api::{EventFilter, Operation, realtime, vision};
 use crate::config::{Endpoint, ImageUrls, Limits, Policy};
 use crate::front;
 use crate::listen::{Bounds, Course};
 use crate::types::Dialect;
+use crate::types::websocket::{Message, Reader, Sender};
 pub use crate::upstream::{Answer, answer};
 
 const LIMITS: Limits = Limits {
@@ -152,4 +153,47 @@ pub fn form(boundary: &str, form: &[u8], piece_bytes: usize) -> Option<Vec<u8>> 
     sent.extend_from_slice(&upload.take()?);
     let model = upload.model()?.clone();
     Some([&upload.opening(&model)[..], &sent].concat())
+}
+
+/// What came over a WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Framed {
+    Text(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong,
+    Close(Option<u16>),
+}
+
+/// The messages in `bytes`, read in pieces of so many bytes, and whether all of them were to the letter.
+#[must_use]
+pub fn frames(bytes: &[u8], piece_bytes: usize, from_client: bool) -> (Vec<Framed>, bool) {
+    let sender = if from_client { Sender::Client } else { Sender::Server };
+    let mut reader = Reader::new(sender, 1 << 16);
+    let (mut input, mut messages) = (BytesMut::new(), Vec::new());
+    for piece in bytes.chunks(piece_bytes.max(1)) {
+        input.extend_from_slice(piece);
+        loop {
+            messages.push(match reader.next(&mut input) {
+                Ok(Some(Message::Text(text))) => Framed::Text(text.to_vec()),
+                Ok(Some(Message::Ping(payload))) => Framed::Ping(payload.to_vec()),
+                Ok(Some(Message::Pong)) => Framed::Pong,
+                Ok(Some(Message::Close(code))) => Framed::Close(code),
+                Ok(None) => break,
+                Err(_) => return (messages, false),
+            });
+        }
+    }
+    (messages, true)
+}
+
+/// A client's event as the model server would get it, or nothing.
+#[must_use]
+pub fn realtime_event(message: &[u8]) -> Option<Vec<u8>> {
+    let rules = realtime::Rules {
+        policy: &policy(),
+        json_depth: 16,
+        is_model: &|name| name == "model",
+        upstream_name: "upstream",
+    };
+    realtime::event(&Bytes::copy_from_slice(message), &rules).ok().map(|event| event.written)
 }

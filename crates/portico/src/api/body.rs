@@ -25,6 +25,12 @@ pub(crate) trait Incoming {
 
     /// At least so many bytes are still to come.
     fn announced_bytes(&self) -> u64;
+
+    /// Gives the connection to this request: from now on whatever comes is its body, up to the connection's end, and
+    /// what is answered is written as it is. Fails with the rule that was broken, for the log.
+    fn open(&mut self) -> Result<(), &'static str> {
+        Err("the connection carries other requests, too")
+    }
 }
 
 /// A whole body, and what was seen of it while it came.

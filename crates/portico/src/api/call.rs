@@ -239,4 +239,4 @@ fn model<'o>(object: &'o Object<'_>) -> Result<&'o str, Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -20,6 +20,7 @@ mod messages;
 pub(crate) mod multipart;
 mod parameters;
 mod ranking;
+pub(crate) mod realtime;
 mod responses;
 mod salt;
 mod scan;
@@ -54,6 +55,8 @@ pub(crate) enum Operation {
     Rerank,
     Score,
     Transcriptions,
+    /// A WebSocket: sound in, text out.
+    Realtime,
 }
 
 impl Operation {
@@ -74,6 +77,7 @@ impl Operation {
             ("POST", "/v1/rerank") => (Operation::Rerank, Endpoint::Rerank),
             ("POST", "/v1/score") => (Operation::Score, Endpoint::Score),
             ("POST", "/v1/audio/transcriptions") => (Operation::Transcriptions, Endpoint::Transcriptions),
+            ("GET", "/v1/realtime") => (Operation::Realtime, Endpoint::Realtime),
             _ => return None,
         };
         endpoints.contains(&endpoint).then_some(operation)
@@ -85,6 +89,7 @@ impl Operation {
             Operation::Completions => "prompt",
             Operation::Embeddings | Operation::Responses => "input",
             Operation::Transcriptions => "file",
+            Operation::Realtime => "audio",
             Operation::Rerank => "documents",
             Operation::Score => "text_1",
             Operation::Chat
@@ -108,6 +113,7 @@ impl Operation {
             Operation::Rerank => "/v1/rerank",
             Operation::Score => "/v1/score",
             Operation::Transcriptions => "/v1/audio/transcriptions",
+            Operation::Realtime => "/v1/realtime",
         }
     }
 
@@ -121,6 +127,7 @@ impl Operation {
             | Operation::Rerank
             | Operation::Score
             | Operation::Transcriptions
+            | Operation::Realtime
             | Operation::ListModels
             | Operation::RetrieveModel => None,
         }

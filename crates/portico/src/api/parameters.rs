@@ -197,7 +197,10 @@ pub(super) fn table(operation: Operation) -> &'static [Parameter] {
         Operation::Rerank => ranking::RERANK,
         Operation::Score => ranking::SCORE,
         // A form has a table of its own, in `transcription`.
-        Operation::ListModels | Operation::RetrieveModel | Operation::Transcriptions => &[],
+        Operation::ListModels
+        | Operation::RetrieveModel
+        | Operation::Transcriptions
+        | Operation::Realtime => &[],
     }
 }
 
@@ -209,7 +212,10 @@ pub(super) fn required(operation: Operation) -> &'static [&'static str] {
         Operation::Messages => &["max_tokens", "messages"],
         Operation::Rerank => &["query", "documents"],
         Operation::Score => &["text_1", "text_2"],
-        Operation::ListModels | Operation::RetrieveModel | Operation::Transcriptions => &[],
+        Operation::ListModels
+        | Operation::RetrieveModel
+        | Operation::Transcriptions
+        | Operation::Realtime => &[],
     }
 }
 

@@ -9,6 +9,7 @@ use http_body::{Frame, SizeHint};
 
 use super::Connection;
 use super::stream::{Event, StreamBody};
+use super::tunnel::Tunnel;
 use crate::observe::Record;
 use crate::reason::Reason;
 
@@ -32,6 +33,7 @@ enum Kind {
     Bytes(Bytes),
     Page(crate::ui::Body),
     Stream(Box<StreamBody>),
+    Tunnel(Box<Tunnel>),
 }
 
 /// Tears the connection (or the stream of HTTP/2) down, so that a cut answer can't be taken for a whole one.
@@ -51,10 +53,16 @@ impl Body {
         Self { kind: Kind::Stream(stream), record: Some(record), reason: Reason::Completed, ending }
     }
 
+    pub(super) fn tunnel(tunnel: Box<Tunnel>, record: Record, ending: Ending) -> Self {
+        Self { kind: Kind::Tunnel(tunnel), record: Some(record), reason: Reason::Completed, ending }
+    }
+
     fn end(&mut self, reason: Reason) {
         if let Some(mut record) = self.record.take() {
-            if let Kind::Stream(stream) = &self.kind {
-                stream.settle(&mut record);
+            match &mut self.kind {
+                Kind::Stream(stream) => stream.settle(&mut record),
+                Kind::Tunnel(tunnel) => tunnel.settle(&mut record),
+                Kind::Bytes(_) | Kind::Page(_) => {}
             }
             record.end(reason);
         }
@@ -101,9 +109,14 @@ impl http_body::Body for Body {
                     Poll::Ready(None)
                 }
             },
-            Kind::Stream(stream) => {
+            Kind::Stream(_) | Kind::Tunnel(_) => {
                 let Some(record) = &mut this.record else { return Poll::Ready(None) };
-                match ready!(stream.poll_event(cx, record)) {
+                let event = match &mut this.kind {
+                    Kind::Tunnel(tunnel) => ready!(tunnel.poll_event(cx, record)),
+                    Kind::Stream(stream) => ready!(stream.poll_event(cx, record)),
+                    Kind::Bytes(_) | Kind::Page(_) => return Poll::Ready(None),
+                };
+                match event {
                     Event::Data(bytes) => {
                         record.bytes_out += bytes.len() as u64;
                         Poll::Ready(Some(Ok(Frame::data(bytes))))
@@ -125,7 +138,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::Page(page) => page.is_end_stream(),
-            Kind::Stream(_) => false,
+            Kind::Stream(_) | Kind::Tunnel(_) => false,
         }
     }
 
@@ -133,7 +146,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Page(page) => page.size_hint(),
-            Kind::Stream(_) => SizeHint::default(),
+            Kind::Stream(_) | Kind::Tunnel(_) => SizeHint::default(),
         }
     }
 }

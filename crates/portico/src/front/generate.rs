@@ -133,7 +133,7 @@ impl Job {
         let Turn { snapshot, served, .. } = &self.turn;
         let outbound = Outbound {
             path: self.call.operation.path(),
-            fields: &|head| self.origin.write(served, "application/json", head),
+            fields: &|head| self.origin.write(served, Some("application/json"), head),
             body: Payload::Whole(&|| self.body()),
             timeouts: &snapshot.config.timeouts,
             connected: &Cell::new(None),

@@ -43,17 +43,23 @@ impl Origin {
         }
     }
 
-    /// Appends the lines. No value can hold a line end: those of the client's come from a parsed header, which
+    pub(super) const fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// Appends the lines; `content_type` where there is a body, and an answer with one is expected. No value can hold a line end: those of the client's come from a parsed header, which
     /// has none, and the others are addresses and words of ours.
-    pub(super) fn write(&self, served: &Served, content_type: &str, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, served: &Served, content_type: Option<&str>, out: &mut Vec<u8>) {
         let Self { allowed, request_id, client, chain, is_tls } = self;
         let mut line = |name: &str, value: &[u8]| {
             for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
                 out.extend_from_slice(piece);
             }
         };
-        line("content-type", content_type.as_bytes());
-        line("accept", b"application/json, text/event-stream");
+        if let Some(content_type) = content_type {
+            line("content-type", content_type.as_bytes());
+            line("accept", b"application/json, text/event-stream");
+        }
         for ((name, _), value) in ALLOWED.iter().zip(allowed) {
             if let Some(value) = value {
                 line(name, value.as_bytes());

@@ -20,11 +20,14 @@ mod headers;
 mod models;
 mod normalize;
 mod pictures;
+mod pulse;
+mod realtime;
 mod respond;
 mod route;
 mod snapshot;
 mod stream;
 mod transcribe;
+mod tunnel;
 mod turn;
 
 use std::future::Future;
@@ -75,7 +78,7 @@ pub(crate) trait Connection {
 pub(crate) async fn handle(
     door: &Door,
     connection: Rc<dyn Connection>,
-    request: Request<impl Incoming>,
+    request: Request<impl Incoming + 'static>,
 ) -> Response<Body> {
     let snapshot = door.snapshot.load_full();
     let (parts, mut incoming) = request.into_parts();
@@ -96,6 +99,10 @@ pub(crate) async fn handle(
         context: &context,
     };
     let answer = guarded(visit.answer(&mut incoming, &mut record), &*connection).await;
+    if let Ok(Answer::Tunnel(mut tunnel, handshake)) = answer {
+        tunnel.reads(Box::new(incoming));
+        return respond::answer(Answer::Tunnel(tunnel, handshake), record, &context);
+    }
     // A page or a list may have been asked for with a body that nobody wants.
     let drained = respond::drain(&parts, &mut incoming).await;
     match answer {
@@ -138,6 +145,8 @@ enum Answer {
     Whole(generate::Whole),
     /// A stream, running or still waiting for its turn.
     Stream(Box<stream::StreamBody>, turn::Position),
+    /// A session, over the connection itself.
+    Tunnel(Box<tunnel::Tunnel>, realtime::Handshake),
 }
 
 impl Visit<'_> {
@@ -180,6 +189,7 @@ impl Visit<'_> {
             Operation::ListModels => Ok(Answer::Local(respond::models(self.snapshot))),
             Operation::RetrieveModel => respond::model(self.snapshot, path).map(Answer::Local),
             Operation::Transcriptions => Box::pin(transcribe::run(self, incoming, record)).await,
+            Operation::Realtime => Box::pin(realtime::run(self, incoming, record)).await,
             Operation::Chat
             | Operation::Completions
             | Operation::Embeddings

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
@@ -27,6 +27,8 @@ use crate::types::{ModelState, Tongue};
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const X_PORTICO_QUEUE_POSITION: HeaderName = HeaderName::from_static("x-portico-queue-position");
+
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// A locally answered request whose body is not longer than this is read to its end, so that its connection can
 /// be used again; any other is closed.
@@ -104,6 +106,20 @@ pub(super) fn answer(answer: Answer, mut record: Record, context: &Context) -> R
             queued(&mut response, position);
             response
         }
+        Answer::Tunnel(tunnel, handshake) => {
+            record.set_status(101);
+            let mut response = Response::new(Body::tunnel(tunnel, record, context.ending()));
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(UPGRADE, WEBSOCKET);
+            if let Ok(accept) = HeaderValue::from_str(&handshake.accept) {
+                headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+            }
+            if let Some(protocol) = handshake.protocol {
+                headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+            }
+            response
+        }
     };
     response.headers_mut().insert(X_REQUEST_ID, context.id.clone());
     response
@@ -169,6 +185,12 @@ pub(super) fn refusal(
         && let Ok(challenge) = HeaderValue::from_str(&challenge(realm))
     {
         headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    if reason == Reason::UpgradeRequired {
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        if context.version < Version::HTTP_2 {
+            headers.insert(UPGRADE, WEBSOCKET);
+        }
     }
     if reason == Reason::MethodNotAllowed {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));

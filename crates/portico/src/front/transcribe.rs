@@ -109,7 +109,7 @@ async fn attempt(
     let content_type = form.borrow().upload.content_type();
     let outbound = Outbound {
         path: Operation::Transcriptions.path(),
-        fields: &|head| origin.write(&turn.served, &content_type, head),
+        fields: &|head| origin.write(&turn.served, Some(&content_type), head),
         body: Payload::Stream(form),
         timeouts: &visit.snapshot.config.timeouts,
         connected: &Cell::new(None),

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::models::Served;
 use super::snapshot::Snapshot;
 use crate::api::answer;
@@ -143,7 +145,8 @@ impl Progress {
 /// A head that is not a success becomes a refusal in Portico's words.
 async fn accept(sent: Sent) -> Result<Sent, Refusal> {
     let status = sent.head.status;
-    if status.is_success() {
+    // A 101 comes only to who asked for it.
+    if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(sent);
     }
     match sent.exchange.collect(LARGEST_ERROR_BYTES).await {

@@ -111,6 +111,8 @@ reasons! {
         "The request's path and query are longer than allowed." "请求的路径和查询超过允许的长度。";
     ExpectationFailed 417 InvalidRequest "expectation_failed"
         "The request expects something other than 100-continue, which is all that is offered." "请求的 Expect 不是 100-continue,此处只支持该值。";
+    UpgradeRequired 426 InvalidRequest "upgrade_required"
+        "This address speaks WebSocket (version 13, over HTTP/1.1). Connect to it with ws:// or wss://." "此地址使用 WebSocket(版本 13,基于 HTTP/1.1)。请用 ws:// 或 wss:// 连接。";
     HeadersTooLarge 431 InvalidRequest "headers_too_large"
         "The request's headers are larger or more than allowed." "请求头过大或过多。";
 
@@ -121,6 +123,8 @@ reasons! {
     NotLocal 403 Permission "not_local"
         "Portico runs in local mode: it answers only programs and browsers on this machine, reached as localhost and without a proxy or tunnel in between. To share it, set site.names and [access] in portico.toml."
         "Portico 处于本地模式:只接受本机程序和浏览器以 localhost 直接访问,中间不能有代理或隧道。要共享,请在 portico.toml 中设置 site.names 和 [access]。";
+    OriginRefused 403 Permission "origin_refused"
+        "A page of another site may not open a session here." "其他网站的页面不能在此打开会话。";
     UnknownHost 421 InvalidRequest "unknown_host"
         "This server does not serve that host name." "此服务器不提供该主机名。";
 
@@ -184,7 +188,7 @@ mod tests {
                 500 => &[ErrorKind::Internal],
                 502 => &[ErrorKind::Upstream],
                 503 => &[ErrorKind::Overloaded],
-                400 | 405 | 413 | 414 | 415 | 416 | 417 | 421 | 431 => &[ErrorKind::InvalidRequest],
+                400 | 405 | 413 | 414 | 415 | 416 | 417 | 421 | 426 | 431 => &[ErrorKind::InvalidRequest],
                 other => panic!("{other} has no rule"),
             };
             assert!(wanted.contains(&reason.kind()), "{reason:?}");

@@ -107,6 +107,20 @@ impl Refusal {
         Bytes::from(event)
     }
 
+    /// An event over a realtime session.
+    pub(crate) fn realtime_event(&self, tongue: Tongue) -> Bytes {
+        let json = serde_json::to_vec(&RealtimeError {
+            r#type: "error",
+            error: OpenAiDetail {
+                message: &self.message(tongue),
+                r#type: self.reason.kind().word(),
+                param: self.param.as_deref(),
+                code: self.reason.code(),
+            },
+        });
+        Bytes::from(json.expect("strings always serialise"))
+    }
+
     /// The API has the fields beside `type`; OpenAI's clients raise what stands in `error`.
     fn responses_event(&self, number: u64, tongue: Tongue) -> Bytes {
         let message = self.message(tongue);
@@ -174,6 +188,12 @@ struct ResponsesError<'a> {
     code: &'static str,
     message: &'a str,
     param: Option<&'a str>,
+    error: OpenAiDetail<'a>,
+}
+
+#[derive(Serialize)]
+struct RealtimeError<'a> {
+    r#type: &'static str,
     error: OpenAiDetail<'a>,
 }
 

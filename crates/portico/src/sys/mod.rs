@@ -3,6 +3,7 @@
 //! Nothing here knows a model, a configuration or a text that people read: errors are values, and who calls says
 //! what they mean.
 
+pub(crate) mod bucket;
 pub(crate) mod clock;
 pub(crate) mod deadline;
 pub(crate) mod files;

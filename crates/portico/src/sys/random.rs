@@ -36,6 +36,11 @@ pub(crate) fn request_id() -> [u8; 32] {
     id
 }
 
+/// Sixteen bytes that do not repeat, and no secret.
+pub(crate) fn nonce() -> [u8; 16] {
+    (u128::from(next()) << 64 | u128::from(next())).to_ne_bytes()
+}
+
 fn next() -> u64 {
     STATE.with(|state| {
         let (mut x, y) = state.get();

@@ -6,6 +6,7 @@ mod model;
 mod percent;
 mod rope;
 mod text;
+pub(crate) mod websocket;
 
 pub(crate) use chunked::{Chunked, Extras};
 pub(crate) use dialect::Dialect;

@@ -31,6 +31,8 @@ pub(super) struct Connection {
     /// Why nothing more can be written.
     write_error: Option<io::Error>,
     informational: u8,
+    /// What a server says that agrees to change to WebSocket; `None`: nobody asked.
+    accept: Option<String>,
     /// The beginning of an answer's head, or of its body, that came in an earlier read.
     begun: Vec<u8>,
     /// The server closes the connection after this answer, or something on it was not as it should be.
@@ -64,6 +66,7 @@ pub(super) async fn open(address: &EndpointAddress, deadline: Duration) -> io::R
         written: 0,
         write_error: None,
         informational: 0,
+        accept: None,
         begun: Vec::new(),
         is_spoiled: false,
     }))
@@ -74,6 +77,12 @@ impl Connection {
     pub(super) fn begin(&mut self, request: impl IntoIterator<Item = Bytes>) {
         self.informational = 0;
         self.unwritten.extend(request);
+    }
+
+    /// The request that was begun asks for a change to WebSocket. The connection carries no other behind it.
+    pub(super) fn asks_to_switch(&mut self, accept: String) {
+        self.accept = Some(accept);
+        self.is_spoiled = true;
     }
 
     /// Takes more of the body of the request that was begun.
@@ -106,8 +115,8 @@ impl Connection {
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, String>> {
         loop {
             self.poll_write(cx);
-            let Self { socket, begun, .. } = self;
-            let found = match ready!(socket.poll_read(cx, |bytes| head_in(begun, bytes))) {
+            let Self { socket, begun, accept, .. } = self;
+            let found = match ready!(socket.poll_read(cx, |bytes| head_in(begun, bytes, accept.as_deref()))) {
                 Ok(Some(Ok(found))) => found,
                 Ok(Some(Err(why))) => return Poll::Ready(Err(format!("the answer can't be used: {why}"))),
                 Ok(None) => return Poll::Ready(Err(self.why_no_answer("it closed the connection"))),
@@ -172,7 +181,7 @@ struct Found {
 }
 
 /// Looks for the head in what had begun and what has come. What is behind it, or is not whole, stays in `begun`.
-fn head_in(begun: &mut Vec<u8>, bytes: &[u8]) -> Result<Found, &'static str> {
+fn head_in(begun: &mut Vec<u8>, bytes: &[u8], accept: Option<&str>) -> Result<Found, &'static str> {
     let mut earlier = std::mem::take(begun);
     let all = if earlier.is_empty() {
         bytes
@@ -183,7 +192,7 @@ fn head_in(begun: &mut Vec<u8>, bytes: &[u8]) -> Result<Found, &'static str> {
     let mut rest = all;
     let mut informational = 0;
     let head = loop {
-        match head::parse(rest)? {
+        match head::parse(rest, accept)? {
             Parsed::Informational(length) => {
                 rest = &rest[length..];
                 informational += 1;

@@ -72,6 +72,18 @@ impl Exchange {
         self.poll_piece(cx, Bytes::copy_from_slice)
     }
 
+    /// Over a connection that was switched: takes something to be written, which is done as the answer is polled.
+    pub(crate) fn write(&mut self, piece: Bytes) {
+        if let Some(connection) = &mut self.connection {
+            connection.append([piece]);
+        }
+    }
+
+    /// Everything that was to be written has been.
+    pub(crate) fn is_all_written(&self) -> bool {
+        self.connection.as_ref().is_none_or(|connection| connection.is_all_written())
+    }
+
     /// The whole body, up to a limit.
     pub(crate) async fn collect(mut self, limit_bytes: usize) -> Result<Bytes, ExchangeError> {
         let announced = match self.framing {

@@ -22,7 +22,7 @@ pub fn answer(bytes: &[u8], piece_bytes: usize) -> Option<Answer> {
     let piece_bytes = piece_bytes.max(1);
     let (mut read_to, mut at) = (0, 0);
     let (head, body_at) = loop {
-        match head::parse(&bytes[at..read_to]).ok()? {
+        match head::parse(&bytes[at..read_to], None).ok()? {
             Parsed::Head(head, length) => break (head, at + length),
             Parsed::Informational(length) => at += length,
             Parsed::Partial if read_to == bytes.len() => return None,

@@ -34,8 +34,9 @@ pub(super) enum Parsed {
     Head(Head, usize),
 }
 
-/// Fails with the reason, for the log.
-pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, &'static str> {
+/// Fails with the reason, for the log. `accept`: a change to WebSocket was asked for, and this is what whoever agrees to
+/// it says.
+pub(super) fn parse(bytes: &[u8], accept: Option<&str>) -> Result<Parsed, &'static str> {
     let mut fields = [MaybeUninit::uninit(); MOST_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -59,9 +60,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, &'static str> {
         return Err("a line of its head does not end with CRLF");
     }
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("it has no status")?;
-    match status.as_u16() {
-        101 => Err("it switches protocols, which nobody asked for"),
-        100..=199 => Ok(Parsed::Informational(length)),
+    match (status.as_u16(), accept) {
+        (101, None) => Err("it switches protocols, which nobody asked for"),
+        (101, Some(accept)) => {
+            agrees(response.headers, accept)?;
+            Ok(Parsed::Head(
+                Head { status, is_event_stream: false, framing: Framing::UntilClose, is_kept: false },
+                length,
+            ))
+        }
+        (100..=199, _) => Ok(Parsed::Informational(length)),
         _ => Ok(Parsed::Head(read(status, response.version == Some(1), response.headers)?, length)),
     }
 }
@@ -108,6 +116,37 @@ fn read(
     Ok(Head { status, is_event_stream, framing, is_kept: is_kept && framing != Framing::UntilClose })
 }
 
+/// Whether the server agrees to WebSocket, to this client, and to nothing else (RFC 6455 section 4.1).
+fn agrees(fields: &[httparse::Header<'_>], accept: &str) -> Result<(), &'static str> {
+    let (mut upgrades, mut says_so, mut accepts) = (0, false, 0);
+    for field in fields {
+        let value = field.value.trim_ascii();
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        if is("upgrade") {
+            if !value.eq_ignore_ascii_case(b"websocket") {
+                return Err("it switches to another protocol");
+            }
+            upgrades += 1;
+        } else if is("connection") {
+            let mut options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            says_so |= options.any(|option| option.eq_ignore_ascii_case(b"upgrade"));
+        } else if is("sec-websocket-accept") {
+            if value != accept.as_bytes() {
+                return Err("it accepts another handshake");
+            }
+            accepts += 1;
+        } else if is("sec-websocket-extensions") || is("sec-websocket-protocol") {
+            return Err("it chooses an extension or a protocol that nobody offered");
+        } else if is("content-length") || is("transfer-encoding") {
+            return Err("it frames a body where none can be");
+        }
+    }
+    match (upgrades, says_so, accepts) {
+        (1, true, 1) => Ok(()),
+        _ => Err("it does not say that it switches to WebSocket"),
+    }
+}
+
 /// The parser takes a line feed alone for the end of a line; other readers do not.
 fn has_lone_line_feed(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
@@ -126,7 +165,7 @@ mod tests {
     use super::*;
 
     fn head(fields: &str) -> Result<Parsed, &'static str> {
-        parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes())
+        parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes(), None)
     }
 
     fn framing(fields: &str) -> Option<(Framing, bool)> {
@@ -175,7 +214,7 @@ mod tests {
             ("HTTP/1.1 204 No Content\r\n\r\n", Some((Framing::Done, true))),
             ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", None),
         ] {
-            let read = match parse(text.as_bytes()) {
+            let read = match parse(text.as_bytes(), None) {
                 Ok(Parsed::Head(head, _)) => Some((head.framing, head.is_kept)),
                 _ => None,
             };
@@ -185,9 +224,9 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_told_from_what_is_not_whole() {
-        assert_eq!(parse(b""), Ok(Parsed::Partial));
-        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nContent-"), Ok(Parsed::Partial));
-        assert_eq!(parse(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 2"), Ok(Parsed::Informational(28)));
+        assert_eq!(parse(b"", None), Ok(Parsed::Partial));
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nContent-", None), Ok(Parsed::Partial));
+        assert_eq!(parse(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 2", None), Ok(Parsed::Informational(28)));
         for garbage in [
             "SSH-2.0-OpenSSH\r\n",
             "HTTP/9.9 200 OK\r\n\r\n",
@@ -198,11 +237,13 @@ mod tests {
             "HTTP/1.1 200 OK\r\nX\r\n\r\n",
             "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
         ] {
-            assert!(parse(garbage.as_bytes()).is_err(), "{garbage:?}");
+            assert!(parse(garbage.as_bytes(), None).is_err(), "{garbage:?}");
         }
         assert!(head(&"X: y\r\n".repeat(MOST_FIELDS + 1)).is_err());
         assert!(head(&format!("X: {}\r\n", "y".repeat(MOST_HEAD_BYTES))).is_err());
-        assert!(parse(format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(MOST_HEAD_BYTES)).as_bytes()).is_err());
+        assert!(
+            parse(format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(MOST_HEAD_BYTES)).as_bytes(), None).is_err()
+        );
     }
 
     #[test]

@@ -16,9 +16,11 @@ use crate::config::Timeouts;
 use crate::reason::Refusal;
 use crate::sys::clock::Instant;
 use crate::sys::deadline::Deadline;
-use crate::types::Rope;
+use crate::sys::random;
+use crate::types::{Rope, websocket};
 
-/// A request built from parts: nothing of the client's is copied but what the caller puts into the header.
+/// A request built from parts, to be sent as often as it takes: nothing of the client's is copied but what the caller puts into the header.
+#[derive(Clone, Copy)]
 pub(crate) struct Outbound<'a> {
     pub(crate) path: &'static str,
     /// Appends header lines (`name: value`, CRLF) beyond those that belong to the connection: `host`,
@@ -37,6 +39,9 @@ pub(crate) enum Payload<'a> {
     Whole(&'a dyn Fn() -> Rope),
     /// Asked for piece by piece once the head has been written, so that nothing is lost by a try that wrote nothing.
     Stream(&'a RefCell<dyn Source + 'a>),
+    /// None: a `GET` that asks for a change to WebSocket. Where the server agrees, the answer is a 101 and its body what
+    /// the server sends from then on.
+    Switch,
 }
 
 /// An answer's head, and the exchange that carries its body.
@@ -188,30 +193,58 @@ fn begin<'a>(connection: &mut Connection, endpoint: &Chosen, outbound: &Outbound
     match outbound.body {
         Payload::Whole(body) => {
             let body = body();
-            let head = head(endpoint, outbound, Some(body.len()));
-            connection.begin(std::iter::once(head).chain(body));
+            let mut head = start("POST", endpoint, outbound);
+            length(body.len(), &mut head);
+            connection.begin(std::iter::once(finish(head, outbound)).chain(body));
             None
         }
         Payload::Stream(source) => {
-            connection.begin([head(endpoint, outbound, source.borrow().length_bytes())]);
+            let mut head = start("POST", endpoint, outbound);
+            match source.borrow().length_bytes() {
+                Some(bytes) => length(bytes, &mut head),
+                None => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            }
+            connection.begin([finish(head, outbound)]);
             Some(Feed::new(source))
+        }
+        Payload::Switch => {
+            // Not the client's: who knows it could make another client's answer fit (RFC 6455 section 10.3).
+            let key = base64_simd::STANDARD.encode_to_string(random::nonce());
+            let mut head = start("GET", endpoint, outbound);
+            head.extend_from_slice(
+                b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ",
+            );
+            head.extend_from_slice(key.as_bytes());
+            head.extend_from_slice(b"\r\n");
+            connection.begin([finish(head, outbound)]);
+            connection.asks_to_switch(websocket::accept(&key));
+            None
         }
     }
 }
 
-fn head(endpoint: &Chosen, outbound: &Outbound<'_>, body_bytes: Option<u64>) -> Bytes {
+fn start(method: &str, endpoint: &Chosen, outbound: &Outbound<'_>) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
-    for piece in [b"POST ", outbound.path.as_bytes(), b" HTTP/1.1\r\nhost: ", endpoint.host.as_bytes()] {
-        head.extend_from_slice(piece);
-    }
-    match body_bytes {
-        Some(bytes) => {
-            head.extend_from_slice(b"\r\ncontent-length: ");
-            head.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes());
-        }
-        None => head.extend_from_slice(b"\r\ntransfer-encoding: chunked"),
-    }
-    head.extend_from_slice(b"\r\naccept-encoding: identity\r\n");
+    let pieces = [
+        method.as_bytes(),
+        b" ",
+        outbound.path.as_bytes(),
+        b" HTTP/1.1\r\nhost: ",
+        endpoint.host.as_bytes(),
+        b"\r\n",
+    ];
+    pieces.into_iter().for_each(|piece| head.extend_from_slice(piece));
+    head
+}
+
+fn length(bytes: u64, head: &mut Vec<u8>) {
+    head.extend_from_slice(b"content-length: ");
+    head.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes());
+    head.extend_from_slice(b"\r\n");
+}
+
+fn finish(mut head: Vec<u8>, outbound: &Outbound<'_>) -> Bytes {
+    head.extend_from_slice(b"accept-encoding: identity\r\n");
     (outbound.fields)(&mut head);
     head.extend_from_slice(b"\r\n");
     head.into()

@@ -14,7 +14,7 @@ const LIMITS: Limits = Limits {
     json_depth: 64,
 };
 
-fn policy() -> Policy {
+pub(in crate::api) fn policy() -> Policy {
     Policy {
         enabled: true,
         endpoints: vec![Endpoint::Chat],

@@ -3,7 +3,7 @@
 use super::gather;
 use crate::config::checked::{Endpoint, ImageUrls, Policy};
 use crate::config::keys::policy as keys;
-use crate::config::problem::{Code, Problem, Severity};
+use crate::config::problem::{Code, Problem};
 use crate::config::reader::Reader;
 use crate::types::text;
 
@@ -53,17 +53,5 @@ fn judge_endpoint(reader: &mut Reader<'_, '_, '_>, all: &[Endpoint], index: usiz
             Problem::error(Code::Duplicate, &spot, text!("this endpoint is written twice", "该接口写了两次"))
                 .also(&earlier, text!("first here", "第一次在此")),
         );
-    }
-    match endpoint {
-        Endpoint::Models
-        | Endpoint::Chat
-        | Endpoint::Completions
-        | Endpoint::Embeddings
-        | Endpoint::Responses
-        | Endpoint::Messages
-        | Endpoint::Rerank
-        | Endpoint::Score
-        | Endpoint::Transcriptions => {}
-        Endpoint::Realtime => reader.note(&spot, Severity::Warning),
     }
 }

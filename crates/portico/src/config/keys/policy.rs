@@ -33,8 +33,8 @@ table! {
     ENABLED "enabled": Flag = Flag, Is("true"), Yes,
         "false must be written out to lose this protection.", "必须明确写出 false 才会失去这层保护。";
     ENDPOINTS_KEY "endpoints": List<OneOf<Endpoint>> = List { item: OneOf(ENDPOINTS), max: 10 }, Is(r#"["models", "chat", "completions", "embeddings"]"#), Yes,
-        "What answers under /v1/. Everything else there is 404. Not built yet: realtime.",
-        "/v1/ 下开放的接口,其余返回 404。尚未实现:realtime。";
+        "What answers under /v1/. Everything else there is 404.",
+        "/v1/ 下开放的接口,其余返回 404。";
     MAX_CHOICES "max_choices": Whole<u32> = Whole::between(1, 128), Is("1"), Yes,
         "The largest `n` of a request.", "请求中 `n` 的最大值。";
     MAX_IMAGES "max_images": Whole<u32> = Whole::between(0, 1000), Is("8"), Yes,

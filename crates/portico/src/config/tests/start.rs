@@ -49,7 +49,6 @@ fn what_is_not_built_and_protects_nobody_is_a_warning() {
         ("[plan.default]\nweight = 2", "plan.default.weight"),
         ("[plan.batch]\nweight = 2\nconcurrent = 1", "plan.batch"),
         ("[stream]\nkeep = \"1m\"", "stream.keep"),
-        ("[policy]\nendpoints = [\"chat\", \"realtime\"]", "policy.endpoints[1]"),
         ("[[model]]\nname = \"m\"\npath = \"p\"\nprobe_timeout = \"5s\"", "model[0].probe_timeout"),
         ("[log]\nprompts = true", "log.prompts"),
         ("[log]\nrotate = { keep = 3 }", "log.rotate.keep"),

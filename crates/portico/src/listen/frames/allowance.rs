@@ -3,11 +3,10 @@
 //! h2 bounds the memory that such frames take, not how many come: each costs a parse, some an answer, a reset a request
 //! that reaches the model server and is thrown away there (Rapid Reset, CVE-2023-44487).
 
-use std::time::Duration;
-
 use super::scan::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
+use crate::sys::bucket::{Bucket, Rate};
 use crate::sys::clock::Instant;
 
 /// Requests that a client may take back: a hundred at once, as when a page with all its streams is closed, then ten a
@@ -20,19 +19,6 @@ const IDLE: Rate = Rate { at_once: 300.0, per_second: 50.0 };
 const WINDOWS: Rate = Rate { at_once: 5_000.0, per_second: 2_000.0 };
 /// One head, in so many frames behind the first: at 16 KiB each they are far more than a head may have.
 const CONTINUATIONS: u32 = 8;
-
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    at_once: f32,
-    per_second: f32,
-}
-
-#[derive(Debug)]
-struct Bucket {
-    rate: Rate,
-    left: f32,
-    since: Instant,
-}
 
 /// What is left of a connection's allowance.
 #[derive(Debug)]
@@ -52,24 +38,8 @@ pub(crate) struct Allowance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flood(pub(crate) &'static str);
 
-impl Bucket {
-    fn new(rate: Rate, now: Instant) -> Self {
-        Self { rate, left: rate.at_once, since: now }
-    }
-
-    fn take(&mut self, now: Instant, what: &'static str) -> Result<(), Flood> {
-        let passed = now.saturating_duration_since(self.since);
-        // The clock is read once a packet; below a millisecond nothing is worth a sum.
-        if passed > Duration::from_millis(1) {
-            self.left = (self.left + passed.as_secs_f32() * self.rate.per_second).min(self.rate.at_once);
-            self.since = now;
-        }
-        if self.left < 1.0 {
-            return Err(Flood(what));
-        }
-        self.left -= 1.0;
-        Ok(())
-    }
+fn take(bucket: &mut Bucket, now: Instant, what: &'static str) -> Result<(), Flood> {
+    if bucket.take(now) { Ok(()) } else { Err(Flood(what)) }
 }
 
 impl Allowance {
@@ -107,10 +77,10 @@ impl Allowance {
                 // Nothing is open: h2 ends the connection.
                 None => Ok(()),
             },
-            RST_STREAM => self.resets.take(now, "HTTP/2: too many streams were reset"),
-            WINDOW_UPDATE => self.windows.take(now, "HTTP/2: too many windows were opened"),
+            RST_STREAM => take(&mut self.resets, now, "HTTP/2: too many streams were reset"),
+            WINDOW_UPDATE => take(&mut self.windows, now, "HTTP/2: too many windows were opened"),
             DATA if frame.length_bytes > 0 || frame.flags & END_STREAM != 0 => Ok(()),
-            _ => self.idle.take(now, "HTTP/2: too many frames that ask for nothing"),
+            _ => take(&mut self.idle, now, "HTTP/2: too many frames that ask for nothing"),
         }
     }
 
@@ -132,6 +102,8 @@ impl Allowance {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn frame(kind: u8, length_bytes: u32, flags: u8, stream: u32) -> Frame {

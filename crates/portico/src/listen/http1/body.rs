@@ -32,4 +32,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming for RequestBody<S> {
     fn announced_bytes(&self) -> u64 {
         self.wire.borrow().announced_bytes()
     }
+
+    fn open(&mut self) -> Result<(), &'static str> {
+        self.wire.borrow_mut().open()
+    }
 }

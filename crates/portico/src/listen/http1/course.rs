@@ -1,4 +1,5 @@
-//! Where a connection is in its requests: in a head, in a body, or behind a whole request. Pure.
+//! Where a connection is in its requests: in a head, in a body, behind a whole request, or behind the last one that it
+//! carries. Pure.
 
 use super::fault::Fault;
 use super::head::{Bounds, Framing, Head, Verdict};
@@ -17,6 +18,8 @@ enum Place {
     Chunked(Chunked),
     /// The request is whole. What comes now is the next one's.
     Behind,
+    /// The request has got the connection: what comes is its own, and no HTTP.
+    Open,
 }
 
 /// What was made of some bytes of a body.
@@ -68,6 +71,7 @@ impl Course {
                 }
                 Ok(Passed { data: decoded.data, used: decoded.used })
             }
+            Place::Open => Ok(Passed { data: 0..bytes.len(), used: bytes.len() }),
             Place::Head(_) | Place::Behind => Ok(Passed { data: 0..0, used: 0 }),
         }
     }
@@ -97,6 +101,20 @@ impl Course {
 
     pub(crate) fn is_behind(&self) -> bool {
         matches!(self.place, Place::Behind)
+    }
+
+    /// The whole request gets the connection.
+    pub(crate) fn open(&mut self) {
+        self.place = Place::Open;
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.place, Place::Open)
+    }
+
+    /// Nothing more comes over a connection that was open.
+    pub(crate) fn end(&mut self) {
+        self.place = Place::Behind;
     }
 
     /// The next request may begin.

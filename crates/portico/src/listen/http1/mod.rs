@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Talk<'_, S> {
                     };
                     self.begin(response);
                 }
-                Doing::Answering(answer) => match ready!(answer.poll(&mut self.wire.borrow_mut(), cx)) {
+                Doing::Answering(answer) => match ready!(answer.poll(&self.wire, cx)) {
                     Answered::Next if self.state.is_closing() => return Poll::Ready(End::Closing),
                     Answered::Next => self.doing = Doing::Reading,
                     Answered::Close => return Poll::Ready(End::Closing),
@@ -191,12 +191,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Talk<'_, S> {
 }
 
 impl Answer {
-    fn poll<S>(&mut self, wire: &mut Wire<S>, cx: &mut Context<'_>) -> Poll<Answered>
+    /// The wire is borrowed for moments only: the body of an answer that has got the connection reads from it.
+    fn poll<S>(&mut self, wire: &RefCell<Wire<S>>, cx: &mut Context<'_>) -> Poll<Answered>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         loop {
             let waits = self.ended.is_none() && self.gather(wire, cx).is_pending();
+            let mut wire = wire.borrow_mut();
             match wire.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Answered::Gone),
@@ -218,18 +220,19 @@ impl Answer {
     }
 
     /// Takes what the body has ready, up to a limit. Pending: there is no more for now.
-    fn gather<S>(&mut self, wire: &mut Wire<S>, cx: &mut Context<'_>) -> Poll<()>
+    fn gather<S>(&mut self, wire: &RefCell<Wire<S>>, cx: &mut Context<'_>) -> Poll<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        while wire.outgoing_bytes() < GATHERED_BYTES {
+        while wire.borrow().outgoing_bytes() < GATHERED_BYTES {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
+                    let mut wire = wire.borrow_mut();
                     if let Ok(data) = frame.into_data() {
-                        self.write(wire, data);
+                        self.write(&mut wire, data);
                     }
                     if self.body.is_end_stream() {
-                        self.end(wire);
+                        self.end(&mut wire);
                         break;
                     }
                 }
@@ -238,7 +241,7 @@ impl Answer {
                     break;
                 }
                 None => {
-                    self.end(wire);
+                    self.end(&mut wire.borrow_mut());
                     break;
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -19,6 +19,8 @@ pub(super) enum Coding {
     Chunked,
     /// By the end of the connection, for HTTP/1.0.
     Close,
+    /// Not at all: another protocol is spoken behind the head.
+    Open,
 }
 
 /// An answer's head, decided.
@@ -31,17 +33,20 @@ pub(super) struct Plan {
 
 /// `may_keep`: the connection is in a state to carry another request.
 pub(super) fn plan(parts: &Parts, body_bytes: Option<u64>, manners: Manners, may_keep: bool) -> Plan {
-    let has_no_body = manners.is_head
-        || parts.status.is_informational()
-        || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let has_no_body =
+        manners.is_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let coding = match body_bytes {
+        _ if parts.status == StatusCode::SWITCHING_PROTOCOLS => Coding::Open,
         _ if has_no_body => Coding::Empty,
         Some(_) => Coding::Length,
         None if manners.is_http_1_0 => Coding::Close,
         None => Coding::Chunked,
     };
     let wants_close = has_option(&parts.headers, b"close");
-    Plan { coding, keeps: manners.keeps && may_keep && !wants_close && coding != Coding::Close }
+    Plan {
+        coding,
+        keeps: manners.keeps && may_keep && !wants_close && !matches!(coding, Coding::Close | Coding::Open),
+    }
 }
 
 /// Appends the head. What frames the body and the connection is written here alone.
@@ -77,7 +82,11 @@ pub(super) fn write_head(
         (Coding::Empty, Some(bytes)) if manners.is_head && !says_length => length(bytes, out),
         _ => {}
     }
-    if !plan.keeps {
+    if parts.headers.contains_key(UPGRADE) {
+        // Whoever names a protocol says so (RFC 9110 section 7.8).
+        let closes = !plan.keeps && plan.coding != Coding::Open;
+        line("connection", if closes { b"upgrade, close" } else { b"upgrade" }, out);
+    } else if !plan.keeps {
         line("connection", b"close", out);
     } else if manners.is_http_1_0 {
         line("connection", b"keep-alive", out);
@@ -185,6 +194,12 @@ mod tests {
             ),
             (ok().status(304), Some(0), MANNERS, "HTTP/1.1 304 Not Modified\r\nx: y\r\n\r\n"),
             (ok().status(204), Some(0), MANNERS, "HTTP/1.1 204 No Content\r\nx: y\r\n\r\n"),
+            (
+                Response::builder().status(101).header("upgrade", "websocket"),
+                None,
+                MANNERS,
+                "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+            ),
             (
                 ok().header("connection", "close"),
                 Some(5),

@@ -158,6 +158,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Pending
     }
 
+    /// Hands the connection to the request that is under way: what comes from now on is its body.
+    pub(super) fn open(&mut self) -> Result<(), &'static str> {
+        if !self.is_behind() {
+            return Err("the request has a body");
+        }
+        // Sent before it could know that anybody speaks its protocol (CVE-2026-2833).
+        if !self.held.is_empty() {
+            return Err("something was sent behind the request before it was answered");
+        }
+        self.course.open();
+        Ok(())
+    }
+
     pub(super) fn announced_bytes(&self) -> u64 {
         self.course.left_bytes().unwrap_or(0)
     }
@@ -237,6 +250,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(match read {
             Ok(Some(Ok(()))) => Ok(()),
             Ok(Some(Err(fault))) => Err(fault.rule.to_owned()),
+            Ok(None) if course.is_open() => {
+                course.end();
+                Ok(())
+            }
             Ok(None) => Err("the client ended it before its end".to_owned()),
             Err(error) => Err(error.to_string()),
         })
