@@ -52,9 +52,9 @@ pub struct Received {
 /// A frame as it came, right or wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedFrame {
-    pub opcode: u64,
+    pub opcode: u8,
     pub fin: bool,
-    pub rsv: u64,
+    pub rsv: u8,
     pub masked: bool,
     /// The mask's key in hexadecimal digits.
     pub mask: String,
@@ -228,10 +228,11 @@ impl Received {
 
 impl ReceivedFrame {
     fn read(json: &Value) -> Self {
+        let small = |key: &str| u8::try_from(number(json, key)).unwrap_or(u8::MAX);
         Self {
-            opcode: number(json, "opcode"),
+            opcode: small("opcode"),
             fin: json["fin"] == true,
-            rsv: number(json, "rsv"),
+            rsv: small("rsv"),
             masked: json["masked"] == true,
             mask: json["mask"].as_str().unwrap_or_default().to_owned(),
             length: number(json, "length"),
