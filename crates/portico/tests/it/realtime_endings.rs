@@ -225,8 +225,8 @@ async fn a_model_server_that_does_not_read_pushes_the_client_back() {
     let grown = resident_bytes(&portico).saturating_sub(before);
     assert!(grown < 24 * MIB, "{grown} bytes for {taken} minutes of sound");
     fails(&mut socket, "timeout_error", "upstream_timeout").await;
-    ended(&scripted).await;
     place_is_free(&portico).await;
+    stranger(&portico).await;
 }
 
 #[tokio::test]

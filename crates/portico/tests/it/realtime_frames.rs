@@ -54,11 +54,10 @@ fn with_head(head: &[u8], payload: &[u8]) -> Vec<u8> {
 fn heads(cases: &mut Cases) {
     let protocol = || Closed(&[1002]);
     let event = || client(true, TEXT, EVENT);
-    for (name, opcode) in
-        [("text", TEXT), ("ping", PING), ("pong", PONG), ("close", CLOSE), ("binary", BINARY)]
-    {
+    for (name, opcode) in [("text", TEXT), ("ping", PING), ("pong", PONG), ("close", CLOSE)] {
         cases.frames(format!("a {name} without a mask"), &[Frame::new(opcode, "")], protocol());
     }
+    cases.frames("binary without a mask", &[Frame::new(BINARY, EVENT)], Closed(&[1002, 1003]));
     cases.frames("an event without a mask", &[Frame::new(TEXT, EVENT)], protocol());
     for rsv in 1..8 {
         cases.frames(format!("reserved bits {rsv:03b}"), &[Frame { rsv, ..event() }], protocol());
