@@ -362,6 +362,8 @@ impl Connection {
 
     /// Reads once; whether anything came.
     async fn more(&mut self) -> io::Result<bool> {
+        // Without a place of its own a read brings 64 bytes.
+        self.buffer.reserve(16 * 1024);
         match timeout(self.deadline, self.stream.read_buf(&mut self.buffer)).await {
             Ok(read) => Ok(read? > 0),
             Err(_) => {

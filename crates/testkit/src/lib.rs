@@ -22,3 +22,4 @@ pub mod process;
 pub mod scripted;
 pub mod temporary;
 pub mod wait;
+pub mod websocket;

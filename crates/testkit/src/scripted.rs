@@ -16,6 +16,7 @@ use crate::{
     process::Process,
     temporary::Folder,
     wait::{self, SOON},
+    websocket::WebSocket,
 };
 
 /// A running scripted server; it ends on drop.
@@ -40,10 +41,28 @@ pub struct Received {
     pub received_ms: u64,
     pub events_sent: u64,
     pub bytes_sent: u64,
+    /// Of a realtime session.
+    pub frames: Vec<ReceivedFrame>,
     /// `complete`, `client-closed`, `server-closed`; `None` while it runs.
     pub ended: Option<String>,
     pub ended_ms: Option<u64>,
     pub peer_closed_ms: Option<u64>,
+}
+
+/// A frame as it came, right or wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedFrame {
+    pub opcode: u8,
+    pub fin: bool,
+    pub rsv: u8,
+    pub masked: bool,
+    /// The mask's key in hexadecimal digits.
+    pub mask: String,
+    pub length: u64,
+    /// The payload, where it is UTF-8; of a close, the reason.
+    pub text: Option<String>,
+    /// Of a close.
+    pub code: Option<u64>,
 }
 
 /// Connections of clients, without the ones that this type opens itself.
@@ -93,6 +112,11 @@ impl Scripted {
 
     pub async fn connect(&self) -> Connection {
         Connection::open(&self.address).await
+    }
+
+    /// A realtime session of its own.
+    pub async fn realtime(&self) -> WebSocket {
+        WebSocket::connect(&self.address, "/v1/realtime").await
     }
 
     /// What came so far, oldest first.
@@ -157,6 +181,7 @@ impl Received {
             received_ms: number(json, "received_ms"),
             events_sent: number(json, "events_sent"),
             bytes_sent: number(json, "bytes_sent"),
+            frames: json["frames"].as_array().into_iter().flatten().map(ReceivedFrame::read).collect(),
             ended: text("ended"),
             ended_ms: json["ended_ms"].as_u64(),
             peer_closed_ms: json["peer_closed_ms"].as_u64(),
@@ -175,10 +200,45 @@ impl Received {
         pairs.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
     }
 
+    /// The texts of a realtime session, fragments joined; one that has not ended is left out.
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        let (mut messages, mut joined) = (Vec::new(), String::new());
+        for frame in self.frames.iter().filter(|frame| frame.opcode < 8) {
+            joined.push_str(frame.text.as_deref().unwrap_or("\u{fffd}"));
+            if frame.fin {
+                messages.push(std::mem::take(&mut joined));
+            }
+        }
+        messages
+    }
+
+    /// What the client closed a realtime session with: 1005 where it gave no code, `None` without a close frame.
+    #[must_use]
+    pub fn close_code(&self) -> Option<u64> {
+        self.frames.iter().find_map(|frame| frame.code)
+    }
+
     /// The body; null where it is none or was too long to keep.
     #[must_use]
     pub fn json(&self) -> Value {
         self.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or(Value::Null)
+    }
+}
+
+impl ReceivedFrame {
+    fn read(json: &Value) -> Self {
+        let small = |key: &str| u8::try_from(number(json, key)).unwrap_or(u8::MAX);
+        Self {
+            opcode: small("opcode"),
+            fin: json["fin"] == true,
+            rsv: small("rsv"),
+            masked: json["masked"] == true,
+            mask: json["mask"].as_str().unwrap_or_default().to_owned(),
+            length: number(json, "length"),
+            text: json["text"].as_str().map(str::to_owned),
+            code: json["code"].as_u64(),
+        }
     }
 }
 

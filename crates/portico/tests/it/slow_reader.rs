@@ -9,7 +9,7 @@ use testkit::wait::{SOON, until};
 use crate::h2::Http2;
 use crate::setup::{CHAT, Setup, asked, events, model_status, record_because, stream};
 
-fn resident_bytes(portico: &Portico) -> u64 {
+pub(crate) fn resident_bytes(portico: &Portico) -> u64 {
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", portico.process().id())).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");

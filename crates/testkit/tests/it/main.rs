@@ -5,6 +5,7 @@
 mod faults;
 mod models;
 mod processes;
+mod realtime;
 mod record;
 
 use serde_json::{Value, json};

@@ -12,6 +12,7 @@ use crate::{
     perform::{Outcome, Performance},
     record::{Ended, State, Ticket},
     socket::Socket,
+    websocket::{self, Session},
 };
 
 const LARGEST_HEAD_BYTES: usize = 1 << 20;
@@ -43,7 +44,7 @@ impl Head {
         })
     }
 
-    fn has_token(&self, name: &str, token: &str) -> bool {
+    pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         self.header(name).is_some_and(|value| value.to_ascii_lowercase().contains(token))
     }
 
@@ -97,6 +98,9 @@ impl Connection<'_> {
         }
         let ticket = self.state.received(self.number, head.lines.clone());
         let preset = self.state.preset(head.has_body());
+        if websocket::is_handshake(&head) {
+            return self.websocket(&head, ticket, preset).await;
+        }
         if let Some(text) = &preset
             && let Ok(fault @ (Fault::Early(_) | Fault::Unread)) = Fault::parse(text)
         {
@@ -156,6 +160,25 @@ impl Connection<'_> {
             }
             Outcome::Close | Outcome::Cut => false,
         }
+    }
+
+    /// A realtime session, with which the connection ends. A fault of HTTP is one of its handshake.
+    async fn websocket(&mut self, head: &Head, ticket: Ticket, preset: Option<String>) -> bool {
+        self.state.body(ticket, &[], true);
+        let chosen = preset.unwrap_or_default();
+        let fault = match Fault::parse(&chosen) {
+            Ok(Fault::None) => None,
+            Ok(Fault::WebSocket(fault)) => Some(fault),
+            _ => return self.perform(head, &[], ticket, Some(chosen)).await,
+        };
+        self.state.chose(ticket, &chosen);
+        let buffer = std::mem::take(&mut self.buffer);
+        let ended = Session::new(self.socket, self.state, ticket, buffer).run(head, fault).await;
+        self.state.ended(ticket, ended);
+        if let Ended::ClientClosed = ended {
+            self.state.peer_closed(self.number);
+        }
+        false
     }
 
     /// Lets the kept connection lie for a while.

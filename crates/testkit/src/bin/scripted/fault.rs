@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::websocket;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
     None,
@@ -21,7 +23,10 @@ pub(crate) enum Fault {
     MoreBody(usize),
     ShortBody,
     BadChunk,
-    DieMidStream { events: usize, reset: bool },
+    DieMidStream {
+        events: usize,
+        reset: bool,
+    },
     DieMidEvent,
     EndEarly(usize),
     HangMidStream(usize),
@@ -31,12 +36,20 @@ pub(crate) enum Fault {
     Html,
     SplitEvents,
     CrlfEvents,
-    SlowStream { events: usize, every: Duration },
-    Flood { events: usize, bytes: usize },
+    SlowStream {
+        events: usize,
+        every: Duration,
+    },
+    Flood {
+        events: usize,
+        bytes: usize,
+    },
     CloseIdle(Duration),
     ForeignHeaders,
     Early(u16),
     Unread,
+    /// Of a realtime session; any other request is answered normally.
+    WebSocket(websocket::Fault),
 }
 
 impl Fault {
@@ -93,7 +106,11 @@ impl Fault {
             "flood" => {
                 Self::Flood { events: number(words.next(), None)?, bytes: number(words.next(), None)? }
             }
-            other => return Err(format!("no fault is called `{other}`")),
+            other => {
+                let fault = other.strip_prefix("ws-");
+                let fault = fault.and_then(|name| websocket::Fault::parse(name, &mut words));
+                Self::WebSocket(fault.ok_or_else(|| format!("no fault is called `{other}`"))??)
+            }
         };
         match words.next() {
             None => Ok(fault),
@@ -102,7 +119,7 @@ impl Fault {
     }
 }
 
-fn number(word: Option<&str>, default: Option<usize>) -> Result<usize, String> {
+pub(crate) fn number(word: Option<&str>, default: Option<usize>) -> Result<usize, String> {
     match (word, default) {
         (Some(word), _) => word.parse().map_err(|_| format!("`{word}` is not a number")),
         (None, Some(default)) => Ok(default),
@@ -110,7 +127,7 @@ fn number(word: Option<&str>, default: Option<usize>) -> Result<usize, String> {
     }
 }
 
-fn status(word: Option<&str>) -> Result<u16, String> {
+pub(crate) fn status(word: Option<&str>) -> Result<u16, String> {
     let code = number(word, None)?;
     u16::try_from(code)
         .ok()
@@ -118,7 +135,7 @@ fn status(word: Option<&str>) -> Result<u16, String> {
         .ok_or(format!("{code} is no final status"))
 }
 
-fn duration(word: Option<&str>, default: Option<Duration>) -> Result<Duration, String> {
+pub(crate) fn duration(word: Option<&str>, default: Option<Duration>) -> Result<Duration, String> {
     let Some(word) = word else { return default.ok_or_else(|| "a duration is missing".into()) };
     let wrong = || format!("`{word}` is not a duration like 500ms or 2s");
     if let Some(milliseconds) = word.strip_suffix("ms") {
@@ -151,7 +168,7 @@ mod tests {
                 rows += 1;
             }
         }
-        assert!(rows > 30, "the table was not found: {rows} rows");
+        assert!(rows > 55, "the table was not found: {rows} rows");
     }
 
     #[test]
@@ -164,6 +181,9 @@ mod tests {
             "error 99",
             "silent 5",
             "die-mid-stream 5 now",
+            "ws-maskd",
+            "ws-close 65536",
+            "ws-flood 3",
         ] {
             assert!(Fault::parse(wrong).is_err(), "{wrong}");
         }

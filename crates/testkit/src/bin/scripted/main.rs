@@ -51,11 +51,49 @@
 //! | `early CODE` | only by `PUT`: answers before it reads the body, and closes |
 //! | `unread` | only by `PUT`: reads the head and never the body; the client's end is noticed when it is a reset |
 //!
+//! Of `GET /v1/realtime`, by `PUT /_scripted/fault/all` only:
+//!
+//! | `fault:` | what happens |
+//! | --- | --- |
+//! | `ws-refuse CODE` | that status with an error instead of the 101 |
+//! | `ws-bad-accept` | a 101 for another key |
+//! | `ws-no-upgrade` | a 101 without `Upgrade` |
+//! | `ws-extension` | a 101 that chooses an extension |
+//! | `ws-protocol` | a 101 that chooses a subprotocol |
+//! | `ws-silent` | the handshake is never answered |
+//! | `ws-slow DUR` | a good 101, after a pause |
+//! | `ws-early` | a good 101 and the first event in one write, which is allowed |
+//!
+//! The same way, and then at once behind `session.created`; or by the first message of a session, and then instead of
+//! what would become of it: a text that begins with `fault:`, or whose `model` does, or whose `audio` does when it is
+//! decoded (blanks may fill it up). What is not said to end the session leaves it to go on normally.
+//!
+//! | `fault:` | what happens |
+//! | --- | --- |
+//! | `ws-masked` | an event in a masked frame |
+//! | `ws-rsv` | an event with the first reserved bit |
+//! | `ws-binary` | an event as binary |
+//! | `ws-bad-utf8` | an event that is not UTF-8 |
+//! | `ws-no-json` | a text that is no JSON |
+//! | `ws-huge BYTES` | an event of that size in one frame, as far as it is taken |
+//! | `ws-long-control` | a ping of 126 bytes |
+//! | `ws-fragments N` | an event in N fragments with a ping between each two, which is allowed |
+//! | `ws-die` | the connection is closed without a close frame |
+//! | `ws-reset` | the same, with a TCP reset |
+//! | `ws-close CODE` | a close with that code; its answer is awaited |
+//! | `ws-close-bad [CODE]` | a close of one byte, or with a code that must not be sent |
+//! | `ws-ping-flood` | pings for ever, as fast as the socket takes them; what comes is still read |
+//! | `ws-hang` | nothing is read or written any more |
+//! | `ws-leaky-error` | an error event whose text holds a loopback address and a path |
+//! | `ws-no-pong` | pings are not answered any more |
+//! | `ws-flood N BYTES` | N events of BYTES bytes of text, as fast as the socket takes them |
+//!
 //! A normal answer is `You said: …` (the number of images is added where there are any), with `usage` where
 //! OpenAI's API has it: always without streaming, and on streams only by `stream_options.include_usage`. Paths:
 //! `GET /health`, `GET /v1/models`, `POST /v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses`,
 //! `/v1/messages`, `/v1/messages/count_tokens`, `/v1/rerank`, `/v1/score`,
-//! `/v1/audio/transcriptions` (a form; the text is its prompt, or the size of its file); else 404.
+//! `/v1/audio/transcriptions` (a form; the text is its prompt, or the size of its file), and `GET /v1/realtime`
+//! (WebSocket: the text is the size of the audio, once an utterance has been committed with `final`); else 404.
 //!
 //! # For tests
 //! `GET /_scripted/requests`: what was received, see `record.rs`; `DELETE` forgets it.
@@ -75,6 +113,7 @@ mod fault;
 mod perform;
 mod record;
 mod socket;
+mod websocket;
 
 use std::{io::Read as _, process::ExitCode, sync::Arc};
 

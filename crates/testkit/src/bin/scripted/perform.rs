@@ -40,6 +40,7 @@ impl Performance<'_> {
     pub(crate) async fn run(&self, fault: &Fault) -> io::Result<Outcome> {
         match fault {
             Fault::None
+            | Fault::WebSocket(_)
             | Fault::SplitEvents
             | Fault::CrlfEvents
             | Fault::SlowStream { .. }

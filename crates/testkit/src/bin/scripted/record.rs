@@ -14,6 +14,7 @@
 //! | `events_sent`, `bytes_sent` | of the answer, so far |
 //! | `ended` | null while it runs; `complete`, `client-closed`, or `server-closed` where the fault closed |
 //! | `ended_ms` | when that was |
+//! | `frames` | of a realtime session, see `websocket/record.rs` |
 //! | `peer_closed_ms` | when the client closed the connection, whatever was going on then |
 
 use std::{
@@ -73,6 +74,7 @@ struct Request {
     received_ms: u64,
     events_sent: u64,
     bytes_sent: u64,
+    frames: Vec<Value>,
     ended: Option<(Ended, u64)>,
 }
 
@@ -157,6 +159,10 @@ impl State {
         });
     }
 
+    pub(crate) fn frame(&self, ticket: Ticket, frame: Value) {
+        self.update(ticket, |request| request.frames.push(frame));
+    }
+
     pub(crate) fn ended(&self, ticket: Ticket, ended: Ended) {
         let now = self.now_ms();
         self.update(ticket, |request| request.ended = Some((ended, now)));
@@ -198,6 +204,7 @@ impl State {
                     "received_ms": request.received_ms,
                     "events_sent": request.events_sent,
                     "bytes_sent": request.bytes_sent,
+                    "frames": request.frames,
                     "ended": request.ended.map(|(ended, _)| ended.as_str()),
                     "ended_ms": request.ended.map(|(_, at)| at),
                     "peer_closed_ms": inner.connections[request.connection - 1].peer_closed_ms,
