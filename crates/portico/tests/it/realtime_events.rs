@@ -5,9 +5,10 @@ use testkit::image::base64;
 use testkit::scripted::Scripted;
 use testkit::wait::SOON;
 use testkit::websocket::WebSocket;
+use testkit::websocket::frame::{CLOSE, TEXT};
 
-use crate::realtime::{UPDATE, audio, commit, ended, leave, session, setup, update, utterance};
-use crate::setup::records;
+use crate::realtime::{UPDATE, audio, commit, ended, leave, session, setup, stranger, update, utterance};
+use crate::setup::{record_because, records};
 
 const MIB: usize = 1 << 20;
 
@@ -197,4 +198,46 @@ async fn the_largest_message_passes_whole() {
     assert_eq!(said(&mut socket).await, format!("You said: {} bytes", 4 * encoded / 4 * 3));
     leave(socket).await;
     assert_eq!(ended(&scripted).await.frames.len(), 1 + 4 + 1 + 1);
+}
+
+/// The code that the session is closed with, however many events come before.
+async fn closed_with(socket: &mut WebSocket) -> u16 {
+    loop {
+        let frame = socket.read_frame().await.expect("a frame");
+        if frame.opcode == CLOSE {
+            return frame.close_code().0;
+        }
+    }
+}
+
+/// A model server keeps what it has not heard yet, without a limit.
+#[tokio::test]
+async fn sound_comes_no_faster_than_it_can_be_heard() {
+    let scripted = Scripted::start().await;
+    let portico = setup(&scripted).with("[limits]\nbody = \"256KiB\"").start().await;
+    let mut socket = session(&portico).await;
+    for _ in 0..60 {
+        // The last may meet a connection that is closed.
+        let _ = socket.json(&audio(&[0; 16 * 1024])).await;
+    }
+    assert_eq!(closed_with(&mut socket).await, 1008);
+    let record = record_because(&portico, "malformed_request").await;
+    assert_eq!(record["status"], 101);
+    let seen = ended(&scripted).await;
+    let sounds = seen.frames.iter().filter(|frame| frame.opcode == TEXT).count();
+    assert!((16..60).contains(&sounds), "{sounds}");
+    stranger(&portico).await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_what_is_wrong_for_ever() {
+    let scripted = Scripted::start().await;
+    let portico = setup(&scripted).start().await;
+    let mut socket = session(&portico).await;
+    for _ in 0..1000 {
+        let _ = socket.text("{}").await;
+    }
+    assert_eq!(closed_with(&mut socket).await, 1008);
+    record_because(&portico, "malformed_request").await;
+    stranger(&portico).await;
 }
