@@ -51,6 +51,7 @@ async fn inside_the_namespaces() {
     let hosts = World::portico(&scripted, "image_url_hosts = [\"ok.example.com\"]", &world).await;
     let portico = World::portico(&scripted, "max_image_bytes = \"64KiB\"", &world).await;
     what_is_public_arrives(&portico, &scripted).await;
+    other_apis_are_fetched_for(&scripted, &world).await;
     what_is_not_public_is_never_asked(&portico, &scripted, &world).await;
     only_listed_hosts(&hosts).await;
     bad_answers_are_refused(&portico, &scripted).await;
@@ -135,6 +136,57 @@ async fn what_is_public_arrives(portico: &Portico, scripted: &Scripted) {
         parts[0].starts_with("data:image/jpeg;base64,/9j/") && parts[0].len() < phone.len() / 3 * 4,
         "stripped"
     );
+}
+
+/// An address stands in other places there, and what is fetched takes its place; a private one is as unreachable.
+async fn other_apis_are_fetched_for(scripted: &Scripted, world: &World) {
+    let portico = World::portico(scripted, "endpoints = [\"responses\", \"messages\"]", world).await;
+    let before = world.seen.lock().unwrap().clone();
+    let input = |url: &str| json!({ "type": "input_image", "image_url": url });
+    let source = |url: &str| json!({ "type": "image", "source": { "type": "url", "url": url } });
+    let result = |url: &str| json!({ "type": "tool_result", "tool_use_id": "t", "content": [source(url)] });
+    let call = json!({ "type": "tool_use", "id": "t", "name": "look", "input": {} });
+    let tool = json!([{ "name": "look", "input_schema": { "type": "object" } }]);
+    let told = |part: Value| json!({ "model": "scripted", "input": [{ "role": "user", "content": [part] }] });
+    let said = |part: Value| json!({ "model": "scripted", "max_tokens": 9, "messages": [{ "role": "user", "content": [part] }] });
+    let shown = |part: Value| {
+        let messages = json!([
+            { "role": "user", "content": "look" },
+            { "role": "assistant", "content": [call.clone()] },
+            { "role": "user", "content": [part] },
+        ]);
+        json!({ "model": "scripted", "max_tokens": 9, "tools": tool.clone(), "messages": messages })
+    };
+    let red = testkit::image::data_url(&named_png("red", 64, 64));
+    let (_, base64) = red.split_once(',').unwrap();
+    type Ask<'a> = &'a dyn Fn(&str) -> Value;
+    let asks: [(&str, Ask<'_>, &str); 3] = [
+        ("/v1/responses", &|url| told(input(url)), "input[0].content[0].image_url"),
+        ("/v1/messages", &|url| said(source(url)), "messages[0].content[0].source.url"),
+        ("/v1/messages", &|url| shown(result(url)), "messages[2].content[0].content[0].source.url"),
+    ];
+    for (path, ask, at) in asks {
+        scripted.forget_requests().await;
+        let answer = portico.post_json(path, &ask("http://ok.example.com/red.png")).await;
+        assert_eq!(answer.head.status, 200, "{at}: {}", answer.text());
+        let sent = scripted.requests_to(path).await[0].body.clone().unwrap_or_default();
+        assert!(sent.contains(base64) && !sent.contains("ok.example.com"), "{at}: {sent}");
+        for url in ["http://10.0.0.5/red.png", "http://meta.example.com/latest", "http://127.0.0.1/"] {
+            let answer = portico.post_json(path, &ask(url)).await;
+            assert!(
+                answer.head.status == 400 && answer.text().contains("could not be fetched"),
+                "{at}: {}",
+                answer.text()
+            );
+            if path == "/v1/responses" {
+                assert_eq!(answer.json()["error"]["param"], at);
+            }
+        }
+        assert_eq!(scripted.requests_to(path).await.len(), 1, "{at}");
+    }
+    let after = world.seen.lock().unwrap().clone();
+    let others: Vec<_> = after.keys().filter(|at| !before.contains_key(*at) && **at != server()).collect();
+    assert!(others.is_empty(), "sockets were opened to {others:?}");
 }
 
 async fn what_is_not_public_is_never_asked(portico: &Portico, scripted: &Scripted, world: &World) {
