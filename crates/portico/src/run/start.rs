@@ -49,6 +49,7 @@ pub(crate) fn serve(
     let config = Arc::new(loaded.config);
     let error_log = ErrorLog::install(&config.log, environment.colour(environment.terminal))
         .map_err(|error| other(control::unopened::error_log(&config.log, &error)))?;
+    let _last_words = error_log.last_words();
     let _lock = prepare_data_dir(&config)?;
     let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

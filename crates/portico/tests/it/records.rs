@@ -275,3 +275,39 @@ async fn a_log_that_is_off_stays_off() {
     assert_eq!(value["ready"], true);
     assert!(portico.log_lines("access.log").is_empty() && portico.records("stdout").is_empty());
 }
+
+/// A log that nobody reads any more, such as a terminal that was stopped with Ctrl-S.
+#[tokio::test]
+async fn an_error_log_that_hangs_costs_lines_and_no_traffic() {
+    let folder = testkit::temporary::Folder::new();
+    let path = folder.path().join("error.log");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    // Read and write at once, or opening one end would wait for the other.
+    let mut pipe = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let setup = Setup::new().log(&format!("level = \"debug\"\nerror = {path:?}"));
+    let portico = setup.start().await;
+    // Each leaves a line of more than a hundred bytes: far more than a pipe holds and than may wait.
+    for _ in 0..60 {
+        let mut connection = portico.connect().await;
+        for _ in 0..100 {
+            connection.request("GET", "/", &[("Origin", "http://evil.example")], b"").await.expect("sent");
+            assert_eq!(connection.answer().await.expect("an answer").head.status, 403);
+        }
+    }
+    portico.process().signal(Signal::TERM);
+    let mut said = Vec::new();
+    let reading = std::thread::spawn(move || {
+        let mut piece = vec![0; 1 << 16];
+        while let Ok(bytes @ 1..) = std::io::Read::read(&mut pipe, &mut piece) {
+            said.extend_from_slice(&piece[..bytes]);
+            if String::from_utf8_lossy(&said).contains("lines of this log were lost") {
+                return said;
+            }
+        }
+        said
+    });
+    portico.process().wait(SOON).await;
+    until(SOON, "what was lost is said", async || reading.is_finished().then_some(())).await;
+    let said = String::from_utf8_lossy(&reading.join().unwrap()).into_owned();
+    assert!(said.contains("evil.example"), "{}", &said[..said.len().min(2000)]);
+}
