@@ -20,6 +20,8 @@ mod messages;
 pub(crate) mod multipart;
 mod parameters;
 mod ranking;
+#[cfg(test)]
+mod real_vllm;
 mod responses;
 mod salt;
 mod scan;
