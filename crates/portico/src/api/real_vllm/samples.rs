@@ -122,6 +122,7 @@ const ITEMS: &[&str] = &[
     r#"[{"role":"user","content":"a"},{"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"r"}]}]"#,
     r#"[{"role":"assistant","content":"b"},{"role":"user","content":"c"}]"#,
     r#"[{"type":"message","role":"assistant","content":[{"type":"refusal","refusal":"no"}]}]"#,
+    r#"[{"type":"message","role":"assistant","content":[]},{"role":"user","content":[]}]"#,
 ];
 
 const TOOLS: &[&str] = &[
