@@ -95,6 +95,13 @@ fn message(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<()
         Some(role) => word(role, at.field("role"), &["system", "developer", "user", "assistant"])?,
         None => return Err(missing(at.field("role"))),
     };
+    // Without it, model servers take an answer's parts for a question's.
+    if role == "assistant"
+        && matches!(item.find("content"), Some(Json::Array(_)))
+        && item.find("type").is_none()
+    {
+        item.0.push((Cow::Borrowed("type"), Json::String(Cow::Borrowed("message"))));
+    }
     retain(&mut item.0, |key, value| {
         let here = at.field(key);
         match key {
@@ -117,7 +124,7 @@ fn content(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, role: &str) 
                 part(judge, each, at.item(index), role)?;
             }
             if role == "assistant" && parts.is_empty() {
-                parts.push(Json::Object(said(Json::String(Cow::Borrowed("")))));
+                *value = Json::String(Cow::Borrowed(""));
             }
             Ok(())
         }
@@ -126,7 +133,7 @@ fn content(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, role: &str) 
 }
 
 /// What an assistant has said, as a text. vLLM reads its first part as one without a look, and fails where that is a
-/// refusal or where there is none.
+/// refusal, or where there is none.
 fn said(text: Json<'_>) -> Object<'_> {
     Object(vec![
         (Cow::Borrowed("type"), Json::String(Cow::Borrowed("output_text"))),

@@ -58,7 +58,8 @@ const KNOWN_REPAIRS: &[(&str, &str)] = &[
     // `{text}` is written as a text.
     ("rerank", "documents.str: Input should be a valid string"),
     ("rerank", "max_tokens_per_"),
-    // Annotations of an old answer are left out.
+    // Items of an assistant get the type that they lack, and annotations of an old answer are left out.
+    ("responses", "input.str: Input should be a valid string"),
     ("responses", "Annotation"),
 ];
 
