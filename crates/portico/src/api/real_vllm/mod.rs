@@ -195,6 +195,11 @@ fn real_vllm_reads_what_is_written_as_the_client_meant_it() {
     }
     println!("accepted: {accepted:?}");
     assert!(accepted.values().all(|count| *count > 300), "{accepted:?}");
+    // For the test that sends them to a model.
+    if let Some(file) = std::env::var_os("PORTICO_TEST_BODIES") {
+        let accepted = lines.iter().filter(|line| line["written"].is_string());
+        std::fs::write(file, accepted.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    }
     let findings = read_by_vllm(Path::new(&vllm), &lines);
     let mut wrong = Vec::new();
     for finding in findings {

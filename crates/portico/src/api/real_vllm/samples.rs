@@ -30,7 +30,7 @@ pub(super) fn of(on: &str, key: &str) -> &'static [&'static str] {
 
 fn common(key: &str) -> &'static [&'static str] {
     match key {
-        "model" => &[r#""m""#, r#""a\/b""#, r#""模型""#],
+        "model" => &[r#""m""#, r#""a\/b""#, r#""scripted""#],
         "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
             &["16", "1", "5000", "1000000", "2147483648"]
         }
