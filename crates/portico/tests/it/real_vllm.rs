@@ -1,6 +1,8 @@
 //! A real vLLM behind the door, on the CPU: the corpus of bodies and the hostile pictures, and a picture told right
 //! after all of it. Only `./test --full` runs this; `scripts/vllm-cpu` installs what it needs.
 
+#![expect(clippy::print_stdout, reason = "what a model server refuses is read by people")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -46,6 +46,7 @@ const KNOWN_REFUSALS: &[(&str, &str)] = &[
     ("", "when using `top_logprobs`, `logprobs` must be set"),
     ("", "not found in 'tools' parameter"),
     ("", "must be specified with 'tools' parameter"),
+    ("", "n must be N when using greedy sampling"),
     // OpenAI's range has the 0; llama.cpp takes it.
     ("", "top_p must be in (N, N], got N.N"),
     // Texts and token ids in one list, which llama.cpp takes.
