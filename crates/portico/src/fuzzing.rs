@@ -86,14 +86,22 @@ fn policy() -> Policy {
     }
 }
 
+/// Those with a JSON body, as a seed's first byte counts them.
+const OPERATIONS: [Operation; 8] = [
+    Operation::Chat,
+    Operation::Completions,
+    Operation::Embeddings,
+    Operation::Responses,
+    Operation::Messages,
+    Operation::CountTokens,
+    Operation::Rerank,
+    Operation::Score,
+];
+
 /// What a model server gets for a call; nothing where it is refused.
 #[must_use]
 pub fn body(operation: u8, body: &[u8]) -> Option<Vec<u8>> {
-    let operation = match operation % 3 {
-        0 => Operation::Chat,
-        1 => Operation::Completions,
-        _ => Operation::Embeddings,
-    };
+    let operation = OPERATIONS[usize::from(operation) % OPERATIONS.len()];
     let policy = policy();
     let rules = Rules { limits: &LIMITS, policy: &policy, max_output_tokens: Some(8192) };
     let call = Call::judge(operation, &Bytes::copy_from_slice(body).into(), rules).ok()?;
@@ -122,11 +130,17 @@ pub fn picture(url: &str) -> Option<(u32, u32, u32, String)> {
 /// the model server's own, and the tokens of its usage event.
 #[must_use]
 pub fn events(
+    dialect: u8,
     stream: &[u8],
     piece_bytes: usize,
     wants_usage: bool,
 ) -> (Vec<u8>, bool, Option<Bytes>, Option<u64>) {
-    let mut filter = EventFilter::new(Dialect::Chat, "asked".into(), wants_usage);
+    let dialect = match dialect % 3 {
+        0 => Dialect::Chat,
+        1 => Dialect::Responses,
+        _ => Dialect::Messages,
+    };
+    let mut filter = EventFilter::new(dialect, "asked".into(), wants_usage);
     let mut out = VecDeque::new();
     for piece in stream.chunks(piece_bytes.max(1)) {
         filter.push(Bytes::copy_from_slice(piece), &mut out);

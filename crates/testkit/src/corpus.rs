@@ -32,18 +32,7 @@ pub enum Verdict {
 impl Case {
     #[must_use]
     pub fn path(&self) -> &'static str {
-        match self.on.as_str() {
-            "chat" => "/v1/chat/completions",
-            "completions" => "/v1/completions",
-            "embeddings" => "/v1/embeddings",
-            "responses" => "/v1/responses",
-            "messages" => "/v1/messages",
-            "count_tokens" => "/v1/messages/count_tokens",
-            "rerank" => "/v1/rerank",
-            "score" => "/v1/score",
-            "transcriptions" => "/v1/audio/transcriptions",
-            other => panic!("{}: there is no operation {other}", self.name),
-        }
+        path(&self.on)
     }
 
     /// The start of the body, for messages.
@@ -82,6 +71,23 @@ impl Case {
         let rule = text("rule").filter(|rule| !rule.is_empty()).unwrap_or_else(|| panic!("{name}: no rule"));
         let content_type = text("type").unwrap_or_else(|| "application/json".to_owned());
         Self { on: text("on").unwrap_or_default(), content_type, name, body, verdict, rule }
+    }
+}
+
+/// Where a body for `on` goes.
+#[must_use]
+pub fn path(on: &str) -> &'static str {
+    match on {
+        "chat" => "/v1/chat/completions",
+        "completions" => "/v1/completions",
+        "embeddings" => "/v1/embeddings",
+        "responses" => "/v1/responses",
+        "messages" => "/v1/messages",
+        "count_tokens" => "/v1/messages/count_tokens",
+        "rerank" => "/v1/rerank",
+        "score" => "/v1/score",
+        "transcriptions" => "/v1/audio/transcriptions",
+        other => panic!("there is no operation {other}"),
     }
 }
 

@@ -6,11 +6,11 @@ use libfuzzer_sys::fuzz_target;
 use portico::fuzzing::events;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((choice, data)) = data.split_first() else { return };
+    let [dialect, choice, data @ ..] = data else { return };
     let wants_usage = choice % 2 == 0;
     // Of several empty lines at the end, some may wait for what follows.
     let read = |piece_bytes| {
-        let (mut out, done, failed, tokens) = events(data, piece_bytes, wants_usage);
+        let (mut out, done, failed, tokens) = events(*dialect, data, piece_bytes, wants_usage);
         out.truncate(out.trim_ascii_end().len());
         (out, done, failed, tokens)
     };

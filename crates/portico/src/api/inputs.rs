@@ -78,6 +78,14 @@ pub(super) fn logit_bias(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) ->
     Ok(())
 }
 
+/// `stop_sequences`: a list, where `stop` may be a text alone.
+pub(super) fn stop_list(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
+    match value {
+        Json::Array(_) => stop(judge, value, at),
+        other => Err(wrong_type(at, other, Text::fixed("an array", "数组"))),
+    }
+}
+
 /// `stop`: one text or several, none empty.
 pub(super) fn stop(_: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {
     const MOST: usize = 16;

@@ -20,6 +20,8 @@ mod messages;
 pub(crate) mod multipart;
 mod parameters;
 mod ranking;
+#[cfg(test)]
+mod real_vllm;
 pub(crate) mod realtime;
 mod responses;
 mod salt;

@@ -4,7 +4,9 @@
 //! functions needs. Whatever names something that a server keeps (`previous_response_id`, `conversation`,
 //! `item_reference`, files) is refused: nobody knows whose it is.
 
-use super::json::Json;
+use std::borrow::Cow;
+
+use super::json::{Json, Object};
 use super::judge::{
     At, Judge, flag, invalid, list, missing, name, no_such_field, object, retain, short_text, shown, word,
     wrong_type,
@@ -93,6 +95,13 @@ fn message(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<()
         Some(role) => word(role, at.field("role"), &["system", "developer", "user", "assistant"])?,
         None => return Err(missing(at.field("role"))),
     };
+    // Without it, model servers take an answer's parts for a question's.
+    if role == "assistant"
+        && matches!(item.find("content"), Some(Json::Array(_)))
+        && item.find("type").is_none()
+    {
+        item.0.push((Cow::Borrowed("type"), Json::String(Cow::Borrowed("message"))));
+    }
     retain(&mut item.0, |key, value| {
         let here = at.field(key);
         match key {
@@ -110,13 +119,27 @@ fn content(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, role: &str) 
     match value {
         Json::String(_) | Json::Source(_) => judge.text(value, at),
         Json::Array(_) => {
-            for (index, each) in list(value, at, 0, MOST_PARTS)?.iter_mut().enumerate() {
+            let parts = list(value, at, 0, MOST_PARTS)?;
+            for (index, each) in parts.iter_mut().enumerate() {
                 part(judge, each, at.item(index), role)?;
+            }
+            if role == "assistant" && parts.is_empty() {
+                *value = Json::String(Cow::Borrowed(""));
             }
             Ok(())
         }
         other => Err(wrong_type(at, other, Text::fixed("a string or an array", "字符串或数组"))),
     }
+}
+
+/// What an assistant has said, as a text. vLLM reads its first part as one without a look, and fails where that is a
+/// refusal, or where there is none.
+fn said(text: Json<'_>) -> Object<'_> {
+    Object(vec![
+        (Cow::Borrowed("type"), Json::String(Cow::Borrowed("output_text"))),
+        (Cow::Borrowed("text"), text),
+        (Cow::Borrowed("annotations"), Json::Array(Vec::new())),
+    ])
 }
 
 /// `{type, text}`, `{type, refusal}` or `{type, image_url, detail}`.
@@ -161,7 +184,13 @@ fn part(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>, role: &str) -> 
             "logprobs" if kind == "output_text" => Ok(false),
             _ => Err(no_such_field(at, field)),
         }
-    })
+    })?;
+    if kind == "refusal"
+        && let Some(text) = part.find_mut(key)
+    {
+        *part = said(std::mem::replace(text, Json::Null));
+    }
+    Ok(())
 }
 
 fn function_call(judge: &mut Judge<'_>, value: &mut Json<'_>, at: At<'_>) -> Result<(), Refusal> {

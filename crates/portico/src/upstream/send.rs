@@ -179,7 +179,9 @@ async fn exchange(
             failure: SendFailure::Broken("it answered before it had the whole request".to_owned()),
         }),
         Ok(head) => {
-            if is_torn {
+            // uvicorn closes a connection behind an answer in which its program has failed, and does not say so: the next
+            // call would be lost on it.
+            if is_torn || head.status.is_server_error() {
                 connection.spoil();
             }
             Ok((head, connection))

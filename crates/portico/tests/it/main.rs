@@ -43,6 +43,7 @@ mod public_web;
 mod queue;
 mod real;
 mod real_dialects;
+mod real_vllm;
 mod realtime;
 mod realtime_endings;
 mod realtime_events;

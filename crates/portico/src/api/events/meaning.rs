@@ -81,10 +81,12 @@ pub(super) fn holds_nothing_of_interest(dialect: Dialect, events: &[u8]) -> bool
             DONE,
         ],
         Dialect::Messages => &[
-            b"\"message_start\"",
+            // The key under which the name stands.
+            b"\"message\"",
             b"\"usage\"",
             b"message_stop",
             b"\"error\"",
+            b"response.failed",
             b"event: error",
             b"event:error",
             DONE,
@@ -155,7 +157,9 @@ fn text<'j>(json: &'j [u8], key: &str) -> Option<&'j [u8]> {
     json[top_level(json, key)?].strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
-/// What the `event:` line says.
+/// What the `event:` line says, as clients read it: without one blank.
 fn name(event: &[u8]) -> Option<&[u8]> {
-    event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"event:")).map(<[u8]>::trim_ascii)
+    let value = event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"event:"))?;
+    let value = value.strip_prefix(b" ").unwrap_or(value);
+    Some(value.strip_suffix(b"\r").unwrap_or(value))
 }

@@ -5,7 +5,7 @@ use super::Rule::{Number, Own as By, Whole, Word};
 use super::{Parameter, row};
 use crate::api::anthropic::{context_management, output_config, thinking, tool_choice, tools};
 use crate::api::blocks::{cache_control, messages, system};
-use crate::api::inputs::{metadata, stop};
+use crate::api::inputs::{metadata, stop_list};
 use crate::api::limit::output_tokens;
 use crate::api::messages::template_switches;
 use crate::api::stream::{asked_model, stream};
@@ -23,7 +23,7 @@ pub(super) static MESSAGES: &[Parameter] = &[
     row("output_config", Sent, By(output_config, "an object of `effort` and `format`, with a schema as in *Schemas*"), "Schemas become grammars (CVE-2025-48944, CVE-2025-48943)."),
     row("service_tier", Dropped, Word(&["auto", "standard_only"]), "There is one."),
     row("speed", Dropped, Word(&["standard", "fast"]), "There is one."),
-    row("stop_sequences", Sent, By(stop, "at most 16 texts of 1 to 512 bytes"), "Each is searched for at every token."),
+    row("stop_sequences", Sent, By(stop_list, "at most 16 texts of 1 to 512 bytes"), "Each is searched for at every token."),
     row("stream", Sent, By(stream, "true or false"), "As for chat."),
     row("system", Sent, By(system, "a text, or blocks of text"), "See *Blocks*."),
     row("temperature", Sent, Number(0.0, 2.0), "As for chat."),

@@ -46,7 +46,7 @@ pub(super) static RESPONSES: &[Parameter] = &[
     row("stream", Sent, By(stream, "true or false"), "As for chat."),
     row("stream_options", Dropped, By(stream_options, "as for chat"), "Usage always stands in the last event."),
     row("temperature", Sent, Number(0.0, 2.0), "As for chat."),
-    row("text", Sent, By(text_form, "an object of `format`, with a schema as in *Schemas*, and `verbosity`"), "Schemas become grammars (CVE-2025-48944, CVE-2025-48943)."),
+    row("text", Sent, By(text_form, "an object of `format`, with a schema as in *Schemas*, and `verbosity`, which is dropped"), "Schemas become grammars (CVE-2025-48944, CVE-2025-48943)."),
     row("tool_choice", Sent, By(function_choice, "`none`, `auto`, `required`, or one function by name"), "As for chat."),
     row("tools", Sent, By(functions, "at most 128 functions, with schemas as in *Schemas*"), "Other kinds of tools run on the web, in sandboxes, or on servers that the client names."),
     row("top_k", Sent, Whole(-1, 1_000_000), "As for chat."),
