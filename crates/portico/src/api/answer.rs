@@ -80,6 +80,18 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
     }
 }
 
+/// The same where an answer has begun: vLLM looks at some of a call when its stream is open, and says then that it was
+/// the client's doing. Anything else is its own end.
+pub(crate) fn within_stream(said: &[u8]) -> Refusal {
+    let code =
+        serde_json::from_slice(said).ok().and_then(|said: serde_json::Value| said["error"]["code"].as_u64());
+    let status = code.and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+    match status.filter(StatusCode::is_client_error) {
+        Some(status) => refusal(status, said),
+        None => Refusal::new(Reason::UpstreamDied).because(String::from_utf8_lossy(said).into_owned()),
+    }
+}
+
 /// The sentence in an error of OpenAI's shape, or in FastAPI's.
 fn message(body: &[u8]) -> Option<String> {
     let document = json::parse(body, Base64Map::none(), 16).ok()?;
@@ -97,18 +109,19 @@ fn message(body: &[u8]) -> Option<String> {
     }
 }
 
-/// No slash or backslash (paths, URLs), no `0x` (addresses in memory), no dotted or colon-separated numbers
-/// (network addresses and ports), no names of exceptions.
+/// No slash or backslash (paths, URLs), no `0x` (addresses in memory), no numbers with two dots or with a colon (network
+/// addresses and ports), no names of exceptions.
 fn is_harmless(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let between_digits = |separator: u8| {
-        bytes.windows(3).any(|w| w[0].is_ascii_digit() && w[1] == separator && w[2].is_ascii_digit())
-    };
+    let mut numbers = bytes.split(|byte| !byte.is_ascii_digit() && *byte != b'.');
+    // One dot is a fraction's; one more at the end is the sentence's.
+    let has_dotted =
+        numbers.any(|number| number.windows(2).filter(|w| w[0] == b'.' && w[1].is_ascii_digit()).count() > 1);
     let colon_before_digit = bytes.windows(2).any(|w| w[0] == b':' && w[1].is_ascii_digit());
     let lower = text.to_ascii_lowercase();
     !text.contains(['/', '\\', '@'])
         && !lower.contains("0x")
-        && !between_digits(b'.')
+        && !has_dotted
         && !colon_before_digit
         && !["traceback", "localhost", "errno", "exception", ".py", "file \""]
             .iter()
@@ -170,6 +183,12 @@ mod tests {
             ),
             (503, r#"{"error":{"message":"engine is currently busy"}}"#, Reason::UpstreamBusy, "busy"),
             (
+                400,
+                r#"{"error":{"message":"top_p must be in (0, 1], got 0.0. Try 0.1."}}"#,
+                Reason::UpstreamRejected,
+                "got 0.0. Try 0.1.",
+            ),
+            (
                 500,
                 r#"{"error":{"message":"Connect call failed ('127.0.0.1', 9)"}}"#,
                 Reason::UpstreamFailed,
@@ -184,6 +203,8 @@ mod tests {
         }
         for leak in [
             "Connect call failed 127.0.0.1",
+            "bound to 10.0.0.5, port 3",
+            "cuda 12.4.1 is old",
             "cannot open /models/secret.gguf",
             "C:\\models",
             "object at 0x7f3a",

@@ -15,8 +15,8 @@ use tokio::time::Sleep;
 use super::Connection;
 use super::generate::{Running, exchange_refusal, note_usage};
 use super::turn::Progress;
-use crate::api::EventFilter;
 use crate::api::body::BudgetGuard;
+use crate::api::{EventFilter, answer};
 use crate::observe::Record;
 use crate::queue::Permit;
 use crate::reason::{Reason, Refusal};
@@ -184,8 +184,8 @@ impl StreamBody {
             Some(Ok(chunk)) => {
                 record.first_byte_out();
                 self.filter.push(chunk, &mut self.ready);
-                if self.filter.failed().is_some() {
-                    self.fail(&self.own_error(), record);
+                if let Some(said) = self.filter.failed() {
+                    self.fail(&answer::within_stream(said), record);
                 } else if self.filter.done() {
                     self.finish_after_done();
                 }
@@ -211,11 +211,6 @@ impl StreamBody {
         if let Phase::Running(flow) = phase {
             self.phase = Phase::Done { flow, until: Box::pin(tokio::time::sleep(AFTER_DONE)) };
         }
-    }
-
-    fn own_error(&self) -> Refusal {
-        let said = self.filter.failed().map(|said| String::from_utf8_lossy(said).into_owned());
-        Refusal::new(Reason::UpstreamDied).because(said.unwrap_or_default())
     }
 
     /// Queues the final error event and gives back everything that is held.

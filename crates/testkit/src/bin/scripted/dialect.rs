@@ -131,7 +131,7 @@ impl Call {
 }
 
 /// A server's last words in the middle of a stream: text that must not leave.
-pub(crate) fn failure(kind: Kind, text: &str) -> Event {
+pub(crate) fn failure(kind: Kind, text: &str, code: usize) -> Event {
     match kind {
         Kind::Messages => {
             Event::named("error", json!({ "error": { "type": "internal_error", "message": text } }))
@@ -142,7 +142,7 @@ pub(crate) fn failure(kind: Kind, text: &str) -> Event {
             Event::named("response.failed", json!({ "response": response }))
         }
         _ => {
-            let error = json!({ "message": text, "type": "server_error", "param": null, "code": 500 });
+            let error = json!({ "message": text, "type": "server_error", "param": null, "code": code });
             Event { name: None, json: json!({ "error": error }) }
         }
     }

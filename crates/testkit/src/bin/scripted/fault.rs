@@ -30,7 +30,10 @@ pub(crate) enum Fault {
     DieMidEvent,
     EndEarly(usize),
     HangMidStream(usize),
-    EngineDead(usize),
+    EngineDead {
+        events: usize,
+        code: usize,
+    },
     Error(u16),
     LeakyError,
     Html,
@@ -88,7 +91,10 @@ impl Fault {
             "more-body" => Self::MoreBody(number(words.next(), Some(32))?),
             "end-early" => Self::EndEarly(number(words.next(), None)?),
             "hang-mid-stream" => Self::HangMidStream(number(words.next(), None)?),
-            "engine-dead" => Self::EngineDead(number(words.next(), None)?),
+            "engine-dead" => Self::EngineDead {
+                events: number(words.next(), None)?,
+                code: number(words.next(), Some(500))?,
+            },
             "error" => Self::Error(status(words.next())?),
             "early" => Self::Early(status(words.next())?),
             "die-mid-stream" => {

@@ -38,7 +38,7 @@
 //! | `die-mid-event` | two whole events and half of one, then closed |
 //! | `end-early N` | N whole events and a correct end of the body, without `[DONE]` |
 //! | `hang-mid-stream N` | N whole events, then nothing more, for ever |
-//! | `engine-dead N` | N whole events, then the engine's last words: an error event and `[DONE]`, or `response.failed` |
+//! | `engine-dead N [CODE]` | N whole events, then the engine's last words: an error event with that code (500) and `[DONE]`, or `response.failed` |
 //! | `error CODE`, `error-500` | that status with an error in OpenAI's shape |
 //! | `leaky-error` | a 500 whose text holds a loopback address and a path |
 //! | `html` | 200 with a page of HTML instead of JSON |

@@ -47,7 +47,7 @@ impl Performance<'_> {
             | Fault::Flood { .. } => self.stream_fault(fault).await,
             Fault::EndEarly(_)
             | Fault::HangMidStream(_)
-            | Fault::EngineDead(_)
+            | Fault::EngineDead { .. }
             | Fault::DieMidStream { .. } => self.cut_fault(fault).await,
             Fault::SlowHeaders(pause) => {
                 tokio::time::sleep(*pause).await;
@@ -188,7 +188,7 @@ impl Performance<'_> {
     async fn cut_fault(&self, fault: &Fault) -> io::Result<Outcome> {
         let (Fault::EndEarly(count)
         | Fault::HangMidStream(count)
-        | Fault::EngineDead(count)
+        | Fault::EngineDead { events: count, .. }
         | Fault::DieMidStream { events: count, .. }) = fault
         else {
             return self.normal("").await;
@@ -212,9 +212,12 @@ impl Performance<'_> {
                 self.send("0\r\n\r\n").await?;
                 Ok(Outcome::Keep)
             }
-            Fault::EngineDead(_) if call.stream => {
-                let text = "EngineCore encountered an issue. See stack trace (above) for the root cause.";
-                self.event(&dialect::failure(call.kind, text)).await?;
+            Fault::EngineDead { code, .. } if call.stream => {
+                let text = match code {
+                    400 => "The prompt is longer than the maximum context length of 1024 tokens.",
+                    _ => "EngineCore encountered an issue. See stack trace (above) for the root cause.",
+                };
+                self.event(&dialect::failure(call.kind, text, *code)).await?;
                 self.end_of_stream().await
             }
             _ => Ok(Outcome::Cut),
