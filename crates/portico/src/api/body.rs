@@ -15,6 +15,7 @@ use super::base64_map::Base64Map;
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::sys::deadline::Deadline;
+use crate::sys::large_buffers;
 use crate::types::text;
 
 /// A request's body on its way in, whatever protocol carries it.
@@ -103,18 +104,30 @@ pub(crate) async fn collect(
     loop {
         let before = whole.len();
         if !next_piece(body, &mut whole, bounds.idle, &mut pace).await? {
-            return Ok((Body { bytes: whole.freeze(), base64 }, guard));
+            return Ok((Body { bytes: large_buffers::freeze(whole), base64 }, guard));
         }
         if whole.len() as u64 > bounds.body_bytes {
             return Err(too_large(bounds.body_bytes));
         }
-        guard.take((whole.len() - before) as u64, bounds.total_bytes)?;
+        guard.hold_at_least(whole.len() as u64, bounds.total_bytes)?;
         base64.extend(&whole);
         if before == 0 {
-            // Untouched memory costs nothing, so a length that is only claimed takes none.
             let announced = body.announced_bytes().min(bounds.body_bytes);
-            whole.reserve(usize::try_from(announced).unwrap_or(0));
+            make_room(&mut whole, usize::try_from(announced).unwrap_or(0), &mut guard, bounds.total_bytes);
         }
+    }
+}
+
+/// For what is announced. Untouched memory costs nothing, so a length that is only claimed takes none. A buffer that
+/// was used before is touched, so it counts as if all had come.
+fn make_room(whole: &mut BytesMut, announced: usize, guard: &mut BudgetGuard, total: u64) {
+    if let Some(mut used) = large_buffers::take(whole.len() + announced)
+        && guard.hold_at_least(used.capacity() as u64, total).is_ok()
+    {
+        used.extend_from_slice(whole);
+        *whole = used;
+    } else {
+        whole.reserve(announced);
     }
 }
 

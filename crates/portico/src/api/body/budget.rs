@@ -43,6 +43,10 @@ impl BudgetGuard {
         }
     }
 
+    pub(crate) fn hold_at_least(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
+        self.take(bytes.saturating_sub(self.bytes), total)
+    }
+
     /// `total`: what all requests together may hold.
     pub(crate) fn take(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
         let grown = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= total);
