@@ -4,6 +4,7 @@ mod chunked;
 mod dialect;
 mod model;
 mod percent;
+mod pieces;
 mod rope;
 mod text;
 
@@ -11,5 +12,6 @@ pub(crate) use chunked::{Chunked, Extras};
 pub(crate) use dialect::Dialect;
 pub(crate) use model::{ModelFacts, ModelState, ServerKind};
 pub(crate) use percent::percent_decoded;
+pub(crate) use pieces::{MOST_SLICES, Pieces};
 pub(crate) use rope::Rope;
 pub(crate) use text::{Text, Tongue, text};
