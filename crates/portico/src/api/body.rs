@@ -1,7 +1,8 @@
 //! Reading a request body from the network, within every limit.
 
+mod budget;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
+pub(crate) use self::budget::{BodyBudget, BudgetGuard};
 use super::base64_map::Base64Map;
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
 use crate::sys::deadline::Deadline;
+use crate::sys::large_buffers;
 use crate::types::text;
 
 /// A request's body on its way in, whatever protocol carries it.
@@ -62,57 +65,6 @@ impl std::ops::Deref for Body {
     }
 }
 
-/// Bytes of all bodies being held, across all threads. A request takes its share as it grows and gives it back when
-/// its [`BudgetGuard`] is dropped.
-#[derive(Debug, Default)]
-pub(crate) struct BodyBudget {
-    held_bytes: AtomicU64,
-}
-
-#[derive(Debug)]
-pub(crate) struct BudgetGuard {
-    budget: Arc<BodyBudget>,
-    bytes: u64,
-}
-
-impl BudgetGuard {
-    pub(crate) fn new(budget: Arc<BodyBudget>) -> Self {
-        Self { budget, bytes: 0 }
-    }
-
-    /// So many bytes are held now, more or fewer than before.
-    pub(crate) fn hold(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
-        match bytes.checked_sub(self.bytes) {
-            Some(more) => self.take(more, total),
-            None => {
-                let less = self.bytes - bytes;
-                self.bytes = bytes;
-                self.budget.held_bytes.fetch_sub(less, Ordering::Relaxed);
-                Ok(())
-            }
-        }
-    }
-
-    /// `total`: what all requests together may hold.
-    pub(crate) fn take(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
-        let grown = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= total);
-        match self.budget.held_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown) {
-            Ok(_) => {
-                self.bytes += bytes;
-                Ok(())
-            }
-            Err(held) => Err(Refusal::new(Reason::ServerBusy)
-                .because(format!("limits.body_total: {held} bytes are held, {bytes} more were needed"))),
-        }
-    }
-}
-
-impl Drop for BudgetGuard {
-    fn drop(&mut self) {
-        self.budget.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 /// What reading is bounded by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -158,18 +110,30 @@ pub(crate) async fn collect(
     loop {
         let before = whole.len();
         if !next_piece(body, &mut whole, bounds.idle, &mut pace).await? {
-            return Ok((Body { bytes: whole.freeze(), base64 }, guard));
+            return Ok((Body { bytes: large_buffers::freeze(whole), base64 }, guard));
         }
         if whole.len() as u64 > bounds.body_bytes {
             return Err(too_large(bounds.body_bytes));
         }
-        guard.take((whole.len() - before) as u64, bounds.total_bytes)?;
+        guard.hold_at_least(whole.len() as u64, bounds.total_bytes)?;
         base64.extend(&whole);
         if before == 0 {
-            // Untouched memory costs nothing, so a length that is only claimed takes none.
             let announced = body.announced_bytes().min(bounds.body_bytes);
-            whole.reserve(usize::try_from(announced).unwrap_or(0));
+            make_room(&mut whole, usize::try_from(announced).unwrap_or(0), &mut guard, bounds.total_bytes);
         }
+    }
+}
+
+/// For what is announced. Untouched memory costs nothing, so a length that is only claimed takes none. A buffer that
+/// was used before is touched, so it counts as if all had come.
+fn make_room(whole: &mut BytesMut, announced: usize, guard: &mut BudgetGuard, total: u64) {
+    if let Some(mut used) = large_buffers::take(whole.len() + announced)
+        && guard.hold_at_least(used.capacity() as u64, total).is_ok()
+    {
+        used.extend_from_slice(whole);
+        *whole = used;
+    } else {
+        whole.reserve(announced);
     }
 }
 
@@ -299,9 +263,9 @@ mod tests {
         let budget = Arc::new(BodyBudget::default());
         let (body, guard) = collect(&mut pieces(&["ab", "cd", "e"]), &budget, BOUNDS).await.unwrap();
         assert_eq!(**body, *b"abcde");
-        assert_eq!(budget.held_bytes.load(Ordering::Relaxed), 5);
+        assert_eq!(budget.held_bytes(), 5);
         drop(guard);
-        assert_eq!(budget.held_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.held_bytes(), 0);
     }
 
     #[tokio::test]
@@ -314,7 +278,7 @@ mod tests {
         let second = collect(&mut of(51), &budget, BOUNDS).await;
         assert_eq!(second.unwrap_err().reason, Reason::ServerBusy);
         drop(held);
-        assert_eq!(budget.held_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.held_bytes(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,9 +14,10 @@ use crate::front::Door;
 use crate::listen::{Connections, LiveThread, Phase, accept};
 use crate::observe::{LogHandle, flush_thread};
 use crate::sys::deadline::wake_late;
+use crate::sys::large_buffers;
 use crate::upstream::sweep_thread;
 
-/// How often a thread hands over its log lines and closes idle connections to model servers.
+/// How often a thread hands over its log lines, closes idle connections to model servers and frees idle memory.
 const TICK: Duration = Duration::from_millis(200);
 /// Cut answers get so long to say their last word.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -98,6 +99,7 @@ async fn housekeeping(log: Arc<ArcSwap<LogHandle>>) {
         tick.tick().await;
         flush_thread();
         sweep_thread();
+        large_buffers::sweep_thread();
         wake_late();
         let wanted = log.load();
         if !Arc::ptr_eq(&wanted, &attached) {

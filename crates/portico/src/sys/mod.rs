@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod deadline;
 pub(crate) mod files;
 pub(crate) mod http;
+pub(crate) mod large_buffers;
 pub(crate) mod process;
 pub(crate) mod procfs;
 pub(crate) mod random;

@@ -3,29 +3,27 @@
 //! Polled inside the request that uses it. Bytes are read into a buffer that all connections of a thread share, so
 //! a stream that waits for its next event holds no buffer of its own.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::head::{self, Head, Parsed};
 use crate::config::EndpointAddress;
 use crate::sys::read_buffer;
+use crate::types::{MOST_SLICES, Pieces};
 
-/// Pieces given to the kernel in one call.
-const MOST_SLICES: usize = 16;
 /// Informational answers before the one that was asked for.
 const MOST_INFORMATIONAL: u8 = 10;
 
 pub(super) struct Connection {
     socket: Socket,
     /// Of the request, what is not yet written.
-    unwritten: VecDeque<Bytes>,
+    unwritten: Pieces,
     /// Bytes written to the socket since it was opened.
     written: u64,
     /// Why nothing more can be written.
@@ -62,7 +60,7 @@ pub(super) async fn open(address: &EndpointAddress, deadline: Duration) -> io::R
     // Boxed once, because it is handed from request to request.
     Ok(Box::new(Connection {
         socket,
-        unwritten: VecDeque::new(),
+        unwritten: Pieces::default(),
         written: 0,
         write_error: None,
         informational: 0,
@@ -87,7 +85,7 @@ impl Connection {
 
     /// Takes more of the body of the request that was begun.
     pub(super) fn append(&mut self, pieces: impl IntoIterator<Item = Bytes>) {
-        self.unwritten.extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
+        self.unwritten.extend(pieces);
     }
 
     pub(super) const fn written(&self) -> u64 {
@@ -159,14 +157,13 @@ impl Connection {
     fn poll_write(&mut self, cx: &mut Context<'_>) {
         while !self.unwritten.is_empty() && self.write_error.is_none() {
             let mut slices = [IoSlice::new(&[]); MOST_SLICES];
-            let pieces = self.unwritten.iter().zip(&mut slices);
-            let count = pieces.map(|(piece, slice)| *slice = IoSlice::new(piece)).count();
+            let count = self.unwritten.gather(&[], &mut slices);
             match self.socket.poll_write(cx, &slices[..count]) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0)) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(bytes)) => {
                     self.written += bytes as u64;
-                    advance(&mut self.unwritten, bytes);
+                    self.unwritten.advance(bytes);
                 }
                 Poll::Ready(Err(error)) => self.write_error = Some(error),
             }
@@ -209,17 +206,6 @@ fn head_in(begun: &mut Vec<u8>, bytes: &[u8], accept: Option<&str>) -> Result<Fo
     };
     begun.extend_from_slice(rest);
     Ok(Found { informational, head })
-}
-
-fn advance(pieces: &mut VecDeque<Bytes>, mut bytes: usize) {
-    while let Some(piece) = pieces.front_mut() {
-        if bytes < piece.len() {
-            piece.advance(bytes);
-            return;
-        }
-        bytes -= piece.len();
-        pieces.pop_front();
-    }
 }
 
 impl Socket {

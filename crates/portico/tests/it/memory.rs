@@ -105,3 +105,35 @@ async fn a_large_call_in_chunks_takes_little_more_than_its_body() {
     let times = (status(&portico, "VmHWM:") - before) as f64 / body.len() as f64;
     assert!(times < 2.2, "{times:.2} times its {} bytes", body.len());
 }
+
+/// What an earlier body has left resident is only given to who is counted for all of it.
+#[tokio::test]
+async fn who_announces_much_and_sends_little_gathers_no_memory() {
+    const MOST_KEPT_BYTES: u64 = 8 * MIB as u64;
+    let scripted = Scripted::start().await;
+    let limits = "[limits]\nbody = \"1MiB\"\nbody_total = \"4MiB\"\n[timeouts]\nrequest_body_idle = \"5m\"";
+    let portico = Setup::before(&scripted).with(limits).start().await;
+    let body = format!(r#"{{"model":"scripted","input":"{}"}}"#, "A".repeat(1_000_000));
+    let length = body.len().to_string();
+    let before = status(&portico, "VmRSS:");
+    // One connection, so that one thread keeps what the body has left.
+    let mut honest = portico.connect().await;
+    let mut liars = Vec::new();
+    for _ in 0..64 {
+        honest.request("POST", EMBEDDINGS, &[JSON], body.as_bytes()).await.expect("sent");
+        if honest.answer().await.expect("an answer").head.status != 200 {
+            break;
+        }
+        let mut liar = portico.connect().await;
+        liar.request("POST", EMBEDDINGS, &[JSON, ("Content-Length", &length)], b"{").await.expect("sent");
+        liars.push(liar);
+        // By then the thread, if it is the same, has seen what came before.
+        for _ in 0..2 {
+            honest.request("GET", "/health", &[], b"").await.expect("sent");
+            honest.answer().await.expect("an answer");
+        }
+    }
+    let grown = status(&portico, "VmRSS:") - before;
+    let most = 4 * MIB as u64 + MOST_KEPT_BYTES;
+    assert!(grown < most, "{grown} bytes for {} who lie", liars.len());
+}

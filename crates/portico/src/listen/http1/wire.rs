@@ -4,7 +4,6 @@
 //! not before the answer has ended. Nothing that could be read in two ways becomes a request, and there are never two
 //! requests at once.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -21,6 +20,7 @@ use super::request::{self, Manners};
 use crate::listen::state::State;
 use crate::reason::Reason;
 use crate::sys::read_buffer;
+use crate::types::{MOST_SLICES, Pieces};
 
 /// What is read while an answer is under way, only to notice that the client has gone, waits for its turn. A client
 /// that sends more ahead has to wait with it.
@@ -30,8 +30,6 @@ const LEAST_ROOM_BYTES: usize = 16 * 1024;
 const MOST_READ_BYTES: usize = 256 * 1024;
 /// Smaller pieces of an answer are copied together: that is cheaper than a slice of their own for the kernel.
 const COPIED_BYTES: usize = 8 * 1024;
-/// Pieces given to the kernel in one call.
-const MOST_SLICES: usize = 16;
 /// Of an empty buffer, so much is kept for the next piece of a stream.
 const KEPT_BYTES: usize = 1024;
 /// Of the request line, what the record of a refusal is made from.
@@ -53,7 +51,7 @@ pub(super) struct Wire<S> {
 /// What is to be written: whole pieces first, then what was copied together.
 #[derive(Default)]
 struct Outgoing {
-    pieces: VecDeque<Bytes>,
+    pieces: Pieces,
     tail: Vec<u8>,
     bytes: usize,
 }
@@ -335,9 +333,9 @@ impl Outgoing {
             return;
         }
         if !self.tail.is_empty() {
-            self.pieces.push_back(std::mem::take(&mut self.tail).into());
+            self.pieces.push(std::mem::take(&mut self.tail).into());
         }
-        self.pieces.push_back(data);
+        self.pieces.push(data);
     }
 
     fn poll_write<S: AsyncWrite + Unpin>(
@@ -350,8 +348,7 @@ impl Outgoing {
             ready!(stream.poll_write(cx, &self.tail))?
         } else {
             let mut slices = [IoSlice::new(&[]); MOST_SLICES];
-            let pieces = self.pieces.iter().map(|piece| &piece[..]).chain([&self.tail[..]]);
-            let count = pieces.zip(&mut slices).map(|(piece, slice)| *slice = IoSlice::new(piece)).count();
+            let count = self.pieces.gather(&self.tail, &mut slices);
             ready!(stream.poll_write_vectored(cx, &slices[..count]))?
         };
         match written {
@@ -360,18 +357,11 @@ impl Outgoing {
         }
     }
 
-    fn advance(&mut self, mut written: usize) {
+    fn advance(&mut self, written: usize) {
         self.bytes -= written;
-        while let Some(piece) = self.pieces.front_mut() {
-            if written < piece.len() {
-                piece.advance(written);
-                return;
-            }
-            written -= piece.len();
-            self.pieces.pop_front();
-        }
-        if written < self.tail.len() {
-            self.tail.drain(..written);
+        let of_tail = self.pieces.advance(written);
+        if of_tail < self.tail.len() {
+            self.tail.drain(..of_tail);
         } else if self.tail.capacity() > KEPT_BYTES {
             self.tail = Vec::new();
         } else {
