@@ -31,26 +31,28 @@ pub(super) struct Pulse {
 #[derive(Debug, Clone, Copy)]
 struct Silence {
     since: Instant,
-    asked: bool,
+    asked: Option<Instant>,
     /// So long it may last.
     limit: Duration,
 }
 
 impl Silence {
     fn new(limit: Duration) -> Self {
-        Self { since: Instant::now(), asked: false, limit }
+        Self { since: Instant::now(), asked: None, limit }
     }
 
     fn broken(&mut self) {
-        (self.since, self.asked) = (Instant::now(), false);
+        (self.since, self.asked) = (Instant::now(), None);
     }
 
     fn ask_at(&self) -> Option<Instant> {
-        (!self.asked).then(|| self.since + self.limit / 2)
+        self.asked.is_none().then(|| self.since + self.limit / 2)
     }
 
+    /// Whoever was asked late, because there was still much to take, has as long to answer.
     fn over_at(&self) -> Instant {
-        self.since + self.limit
+        let over = self.since + self.limit;
+        self.asked.map_or(over, |asked| over.max(asked + self.limit / 2))
     }
 }
 
@@ -84,8 +86,8 @@ impl Pulse {
             return Poll::Pending;
         }
         match beat {
-            Beat::AskClient => self.client.asked = true,
-            Beat::AskModel => self.model.asked = true,
+            Beat::AskClient => self.client.asked = Some(Instant::now()),
+            Beat::AskModel => self.model.asked = Some(Instant::now()),
             Beat::ClientGone | Beat::Idle => {}
         }
         Poll::Ready(beat)
@@ -116,7 +118,7 @@ mod tests {
             deadline: Deadline::default(),
         };
         assert_eq!(pulse.next(), (after(10), Beat::AskClient));
-        pulse.client.asked = true;
+        pulse.client.asked = Some(Instant::now());
         assert_eq!(pulse.next(), (after(20), Beat::ClientGone));
         tokio::time::advance(Duration::from_secs(15)).await;
         pulse.client_heard();
@@ -126,7 +128,7 @@ mod tests {
             pulse.client_heard();
         }
         assert_eq!(pulse.next(), (after(50), Beat::AskModel));
-        pulse.model.asked = true;
+        pulse.model.asked = Some(Instant::now());
         for _ in 0..5 {
             tokio::time::advance(Duration::from_secs(9)).await;
             pulse.client_heard();
@@ -134,5 +136,8 @@ mod tests {
         assert_eq!(pulse.next(), (after(100), Beat::Idle), "answers to pings are not a conversation");
         pulse.spoken();
         assert_eq!(pulse.next(), (after(106), Beat::AskClient));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        pulse.client.asked = Some(Instant::now());
+        assert_eq!(pulse.next(), (after(136), Beat::ClientGone), "asked late, and not gone at once");
     }
 }

@@ -207,6 +207,24 @@ async fn a_slow_reader_gets_every_event() {
     leave(socket).await;
 }
 
+/// Who was still busy with what came before is asked first, too.
+#[tokio::test]
+async fn a_slow_reader_has_time_to_answer_a_ping() {
+    let scripted = Scripted::start().await;
+    let timeouts = "[timeouts]\nkeep_alive = \"3s\"\nwrite_stall = \"20s\"";
+    let portico = setup(&scripted).with(timeouts).start().await;
+    let mut socket = session(&portico).await;
+    // More than the sockets on the way hold.
+    socket.json(&audio(b"fault:ws-flood 20 900000")).await.expect("sent");
+    // Longer than `keep_alive`, shorter than a stall.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for _ in 0..20 {
+        assert_eq!(socket.event().await.expect("an event")["delta"].as_str().map(str::len), Some(900_000));
+    }
+    utterance(&mut socket).await;
+    leave(socket).await;
+}
+
 /// What the model server does not take is not read from the client.
 #[tokio::test]
 async fn a_model_server_that_does_not_read_pushes_the_client_back() {
