@@ -21,6 +21,8 @@ pub(crate) const LONGEST_EVENT_BYTES: usize = 4 << 20;
 /// One message of the model server: the text of an utterance.
 pub(crate) const LONGEST_ANSWER_BYTES: usize = 1 << 20;
 
+/// However little sound an event brings, keeping it costs a model server at least so much. Ten milliseconds are more.
+const LEAST_EVENT_BYTES: usize = 256;
 const LONGEST_NAME_BYTES: usize = 512;
 const UPDATE: &str = "session.update";
 const APPEND: &str = "input_audio_buffer.append";
@@ -41,7 +43,7 @@ pub(crate) struct Rules<'r> {
 pub(crate) struct Event {
     /// As the model server gets it.
     pub(crate) written: Vec<u8>,
-    /// Of sound in it.
+    /// So much it counts for in the measure of a session's sound.
     pub(crate) sound_bytes: usize,
 }
 
@@ -76,7 +78,7 @@ pub(crate) fn event(message: &Bytes, rules: &Rules<'_>) -> Result<Event, Refusal
     };
     event.0.retain(|(key, _)| !matches!(&**key, "type" | "event_id") && **key != *known);
     match event.0.first() {
-        None => Ok(judged),
+        None => Ok(Event { sound_bytes: judged.sound_bytes.max(LEAST_EVENT_BYTES), ..judged }),
         Some((key, _)) => Err(no_such_event_field(kind, key)),
     }
 }
@@ -145,7 +147,11 @@ fn unjudged(mut event: Object<'_>, rules: &Rules<'_>) -> Event {
     if let Some(name) = event.find_mut("model") {
         *name = Json::String(rules.upstream_name.to_owned().into());
     }
-    let sound_bytes = event.find("audio").and_then(Json::text).map_or(0, |audio| audio.len() / 4 * 3);
+    let sound_bytes = event
+        .find("audio")
+        .and_then(Json::text)
+        .map_or(0, |audio| audio.len() / 4 * 3)
+        .max(LEAST_EVENT_BYTES);
     Event { written: json::to_text(Json::Object(event)).into_bytes(), sound_bytes }
 }
 
@@ -205,8 +211,10 @@ mod tests {
             is_model: &|name| name == "voxtral" || name == "alias",
             upstream_name: "mistral/\"voxtral\"",
         };
-        event(&Bytes::copy_from_slice(message.as_bytes()), &rules)
-            .map(|event| String::from_utf8(event.written).unwrap())
+        event(&Bytes::copy_from_slice(message.as_bytes()), &rules).map(|event| {
+            assert!(event.sound_bytes >= LEAST_EVENT_BYTES);
+            String::from_utf8(event.written).unwrap()
+        })
     }
 
     #[test]

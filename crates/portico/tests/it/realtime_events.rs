@@ -5,7 +5,7 @@ use testkit::image::base64;
 use testkit::scripted::Scripted;
 use testkit::wait::SOON;
 use testkit::websocket::WebSocket;
-use testkit::websocket::frame::{CLOSE, TEXT};
+use testkit::websocket::frame::{CLOSE, Frame, TEXT};
 
 use crate::realtime::{UPDATE, audio, commit, ended, leave, session, setup, stranger, update, utterance};
 use crate::setup::{record_because, records};
@@ -226,6 +226,22 @@ async fn sound_comes_no_faster_than_it_can_be_heard() {
     let seen = ended(&scripted).await;
     let sounds = seen.frames.iter().filter(|frame| frame.opcode == TEXT).count();
     assert!((16..60).contains(&sounds), "{sounds}");
+    stranger(&portico).await;
+}
+
+/// Each costs the model server more than the two bytes that are in it.
+#[tokio::test]
+async fn sound_in_crumbs_is_no_way_around_the_measure() {
+    let scripted = Scripted::start().await;
+    let portico = setup(&scripted).with("[limits]\nbody = \"256KiB\"").start().await;
+    let mut socket = session(&portico).await;
+    let crumb = Frame::new(TEXT, audio(b"ab").to_string()).masked().bytes();
+    for _ in 0..20 {
+        // The last may meet a connection that is closed.
+        let _ = socket.send_raw(crumb.repeat(1000)).await;
+    }
+    assert_eq!(closed_with(&mut socket).await, 1008);
+    record_because(&portico, "malformed_request").await;
     stranger(&portico).await;
 }
 
