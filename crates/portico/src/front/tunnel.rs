@@ -290,8 +290,10 @@ impl Tunnel {
                     self.pulse.spoken();
                     record.first_byte_out();
                     if let Some(usage) = usage {
-                        *record.tokens_in.get_or_insert(0) += usage.prompt_tokens;
-                        *record.tokens_out.get_or_insert(0) += usage.completion_tokens;
+                        let add =
+                            |sum: &mut Option<u64>, more| *sum = Some(sum.unwrap_or(0).saturating_add(more));
+                        add(&mut record.tokens_in, usage.prompt_tokens);
+                        add(&mut record.tokens_out, usage.completion_tokens);
                     }
                     self.ready.push_back(websocket::text(&text, None));
                 }

@@ -227,3 +227,16 @@ async fn control_frames_end_at_portico() {
     leave(socket).await;
     assert!(ended(&scripted).await.frames.iter().all(|frame| frame.opcode < 9));
 }
+
+#[tokio::test]
+async fn tokens_that_nobody_can_add_up_end_no_session() {
+    let scripted = Scripted::start().await;
+    let portico = setup(&scripted).start().await;
+    let mut socket = faulty(&portico, &format!("ws-usage {}", u64::MAX)).await;
+    for _ in 0..2 {
+        assert_eq!(socket.event().await.expect("an event")["type"], "transcription.done");
+    }
+    leave(socket).await;
+    let line = &records(&portico, 1).await[0];
+    assert_eq!((&line["reason"], &line["tokens_in"]), (&json!("completed"), &json!(u64::MAX)), "{line}");
+}

@@ -86,6 +86,7 @@
 //! | `ws-hang` | nothing is read or written any more |
 //! | `ws-leaky-error` | an error event whose text holds a loopback address and a path |
 //! | `ws-no-pong` | pings are not answered any more |
+//! | `ws-usage N` | two utterances end, of N tokens each way |
 //! | `ws-flood N BYTES` | N events of BYTES bytes of text, as fast as the socket takes them |
 //!
 //! A normal answer is `You said: …` (the number of images is added where there are any), with `usage` where

@@ -32,6 +32,7 @@ pub(crate) enum Fault {
     Hang,
     LeakyError,
     NoPong,
+    Usage(usize),
     Flood { events: usize, bytes: usize },
 }
 
@@ -62,6 +63,7 @@ impl Fault {
             "no-pong" => Self::NoPong,
             "refuse" => return Some(status(words.next()).map(Self::Refuse)),
             "slow" => return Some(duration(words.next(), None).map(Self::Slow)),
+            "usage" => return Some(number(words.next(), None).map(Self::Usage)),
             "huge" => return Some(number(words.next(), None).map(Self::Huge)),
             "fragments" => return Some(number(words.next(), None).map(Self::Fragments)),
             "close" => return Some(code(words.next()).map(Self::Close)),

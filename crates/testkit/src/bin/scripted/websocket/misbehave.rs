@@ -1,5 +1,6 @@
 //! Faults of a session that has begun.
 
+use serde_json::json;
 use testkit::websocket::frame::{self, BINARY, CLOSE, CONTINUATION, Frame, PING, TEXT};
 
 use super::{Fault, Session, delta_event};
@@ -46,6 +47,12 @@ impl Session<'_> {
             Fault::NoPong => {
                 self.answers_pings = false;
                 Ok(())
+            }
+            Fault::Usage(tokens) => {
+                let usage = json!({ "prompt_tokens": tokens, "completion_tokens": tokens });
+                let done = json!({ "type": "transcription.done", "text": "", "usage": usage }).to_string();
+                self.event(&done).await?;
+                self.event(&done).await
             }
             Fault::Flood { events, bytes } => {
                 let text = "x".repeat(*bytes);
