@@ -5,6 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 
 use super::choose::{Chosen, Endpoints};
 use super::connection::{self, Connection};
@@ -131,7 +132,9 @@ fn sent(
 ) -> Sent {
     let Timeouts { upstream_first_byte, stream_idle, .. } = outbound.timeouts;
     let now = Instant::now();
-    let first = now + *upstream_first_byte;
+    // In a session it may be the client that speaks first.
+    let is_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let first = now + if is_switched { *stream_idle } else { *upstream_first_byte };
     let exchange = Exchange::new(head.framing, connection, endpoint, first, *stream_idle);
     Sent { head, exchange, connect, header: now - began }
 }

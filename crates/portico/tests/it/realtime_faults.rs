@@ -240,3 +240,20 @@ async fn tokens_that_nobody_can_add_up_end_no_session() {
     let line = &records(&portico, 1).await[0];
     assert_eq!((&line["reason"], &line["tokens_in"]), (&json!("completed"), &json!(u64::MAX)), "{line}");
 }
+
+/// `timeouts.upstream_first_byte` is for the handshake; in the session it may be the client that speaks first.
+#[tokio::test]
+async fn a_model_server_need_not_speak_first() {
+    let scripted = Scripted::start().await;
+    scripted.set_fault_for_all("ws-mute").await;
+    let timeouts = "[timeouts]\nupstream_first_byte = \"1s\"\nstream_idle = \"6s\"";
+    let portico = setup(&scripted).with(timeouts).start().await;
+    let mut socket = WebSocket::connect(&portico.address(), PATH).await;
+    scripted
+        .wait_for("the model server is asked whether it is there", |request| {
+            request.frames.iter().any(|frame| frame.opcode == 9).then_some(())
+        })
+        .await;
+    utterance(&mut socket).await;
+    leave(socket).await;
+}

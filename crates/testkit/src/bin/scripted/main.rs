@@ -63,6 +63,7 @@
 //! | `ws-silent` | the handshake is never answered |
 //! | `ws-slow DUR` | a good 101, after a pause |
 //! | `ws-early` | a good 101 and the first event in one write, which is allowed |
+//! | `ws-mute` | a good 101 without `session.created` behind it |
 //!
 //! The same way, and then at once behind `session.created`; or by the first message of a session, and then instead of
 //! what would become of it: a text that begins with `fault:`, or whose `model` does, or whose `audio` does when it is

@@ -78,7 +78,9 @@ impl<'a> Session<'a> {
             self.state.sent(self.ticket, 0, 1);
         } else {
             self.write(&first).await?;
-            self.event(&created).await?;
+            if !matches!(fault, Some(Fault::Mute)) {
+                self.event(&created).await?;
+            }
         }
         if let Some(fault) = fault.filter(|fault| !fault.is_of_handshake()) {
             self.misbehave(&fault).await?;

@@ -15,6 +15,7 @@ pub(crate) enum Fault {
     Silent,
     Slow(Duration),
     Early,
+    Mute,
     // Of frames and events.
     Masked,
     Rsv,
@@ -49,6 +50,7 @@ impl Fault {
             "protocol" => Self::Protocol,
             "silent" => Self::Silent,
             "early" => Self::Early,
+            "mute" => Self::Mute,
             "masked" => Self::Masked,
             "rsv" => Self::Rsv,
             "binary" => Self::Binary,
@@ -94,6 +96,7 @@ impl Fault {
                 | Self::Silent
                 | Self::Slow(_)
                 | Self::Early
+                | Self::Mute
         )
     }
 }

@@ -69,7 +69,8 @@ impl Session<'_> {
             | Fault::Protocol
             | Fault::Silent
             | Fault::Slow(_)
-            | Fault::Early => Ok(()),
+            | Fault::Early
+            | Fault::Mute => Ok(()),
         }
     }
 
