@@ -5,13 +5,16 @@
 //! one side does not take is not read from the other. It holds the permit and the connection to the model server, and
 //! gives both back when the session ends.
 
+mod side;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use self::side::Side;
 use super::Connection;
 use super::generate::exchange_refusal;
 use super::models::Served;
@@ -27,12 +30,8 @@ use crate::sys::bucket::{Bucket, Rate};
 use crate::sys::clock::Instant;
 use crate::sys::random;
 use crate::types::Tongue;
-use crate::types::websocket::{self, Mask, Message, Reader, Sender, Violation, code};
+use crate::types::websocket::{self, Mask, Message, Sender, Violation, code};
 use crate::upstream::{Exchange, Sent};
-
-/// Frames that bring no message, and messages that are refused: browsers send none of the first and nobody honest many
-/// of the second.
-const IDLE_FRAMES: Rate = Rate { at_once: 300.0, per_second: 20.0 };
 
 /// Sound that a model server has not heard yet is held there, without a limit: so much at once is what any other call may
 /// bring, then it is ten times as fast as it was spoken (16,000 samples a second of two bytes).
@@ -78,51 +77,6 @@ struct Live {
     header: std::time::Duration,
 }
 
-/// One side's bytes on their way to messages.
-struct Side {
-    reader: Reader,
-    input: BytesMut,
-    idle: Bucket,
-    counted: u64,
-}
-
-impl Side {
-    fn new(sender: Sender, longest_message_bytes: usize) -> Self {
-        Self {
-            reader: Reader::new(sender, longest_message_bytes),
-            input: BytesMut::new(),
-            idle: Bucket::new(IDLE_FRAMES, Instant::now()),
-            counted: 0,
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<Message>, Violation> {
-        let message = self.reader.next(&mut self.input);
-        if self.input.is_empty() {
-            // A session lasts; the place of its largest message need not.
-            self.input = BytesMut::new();
-        }
-        while self.counted < self.reader.small_frames() {
-            self.counted += 1;
-            self.one_more("too many frames that bring no message")?;
-        }
-        message
-    }
-
-    /// Another thing that there should not be many of.
-    fn one_more(&mut self, rule: &'static str) -> Result<(), Violation> {
-        match self.idle.take(Instant::now()) {
-            true => Ok(()),
-            false => Err(Violation { code: code::POLICY_VIOLATION, rule }),
-        }
-    }
-
-    /// A message is held once as it comes and once as it leaves.
-    fn held_bytes(&self) -> u64 {
-        2 * (self.input.len() + self.reader.held_bytes()) as u64
-    }
-}
-
 impl Tunnel {
     pub(super) fn new(session: Session, sent: Sent, tongue: Tongue, connection: &Rc<dyn Connection>) -> Self {
         let config = &session.snapshot.config;
@@ -165,6 +119,10 @@ impl Tunnel {
             }
             let waited = self.waits_for_model();
             let moved = self.poll_client(cx, record) | self.poll_model(cx, record);
+            if let Err(refusal) = self.weigh() {
+                self.fail(&refusal, cx, record);
+                continue;
+            }
             // What had held the client up has been written while the model server was polled.
             let moved = moved || (waited && !self.waits_for_model());
             if !moved && self.poll_pulse(cx, record).is_pending() {
@@ -183,6 +141,15 @@ impl Tunnel {
 
     fn waits_for_model(&self) -> bool {
         self.live.as_ref().is_some_and(|live| !live.exchange.is_all_written())
+    }
+
+    /// What is held of messages counts with the bodies of all calls, until it has left.
+    fn weigh(&mut self) -> Result<(), Refusal> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let unwritten_bytes = live.exchange.unwritten_bytes() as u64;
+        let held_bytes = self.client.held_bytes() + live.model.held_bytes() + unwritten_bytes;
+        let total_bytes = live.session.snapshot.config.limits.body_total_bytes;
+        live.session.budget.hold(held_bytes, total_bytes)
     }
 
     /// Reads the client on. Whether anything has come of it.
@@ -209,12 +176,9 @@ impl Tunnel {
         let bytes = self.client.input.len() - before;
         record.bytes_in += bytes as u64;
         self.pulse.client_heard();
-        let total_bytes = live.session.snapshot.config.limits.body_total_bytes;
         if !filled.unwrap_or(false) {
             // Without a word: the model server is told by the end of its own connection.
             self.end(Reason::ClientLeft, record);
-        } else if let Err(refusal) = live.session.budget.hold(self.client.held_bytes(), total_bytes) {
-            self.fail(&refusal, cx, record);
         }
         true
     }

@@ -23,6 +23,10 @@ impl Pieces {
         self.0.is_empty()
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
     /// The first ones, then `behind` where it has its turn, for one call of the kernel. How many slices they make.
     pub(crate) fn gather<'a>(&'a self, behind: &'a [u8], slices: &mut [IoSlice<'a>; MOST_SLICES]) -> usize {
         let behind = (!behind.is_empty()).then_some(behind);

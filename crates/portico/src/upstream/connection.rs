@@ -96,6 +96,10 @@ impl Connection {
         self.unwritten.is_empty()
     }
 
+    pub(super) fn unwritten_bytes(&self) -> usize {
+        self.unwritten.bytes()
+    }
+
     /// Whether it is idle, open and without a byte that nobody asked for.
     pub(super) fn is_clean(&mut self, cx: &mut Context<'_>) -> bool {
         !self.is_spoiled && self.socket.poll_read(cx, |_| ()).is_pending()

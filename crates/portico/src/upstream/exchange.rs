@@ -84,6 +84,11 @@ impl Exchange {
         self.connection.as_ref().is_none_or(|connection| connection.is_all_written())
     }
 
+    /// So much of what was to be written is held.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        self.connection.as_ref().map_or(0, |connection| connection.unwritten_bytes())
+    }
+
     /// The whole body, up to a limit.
     pub(crate) async fn collect(mut self, limit_bytes: usize) -> Result<Bytes, ExchangeError> {
         let announced = match self.framing {

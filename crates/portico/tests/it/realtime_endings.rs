@@ -14,7 +14,7 @@ use testkit::websocket::{WebSocket, frame::Frame};
 
 use crate::realtime::{PATH, audio, ended, faulty, leave, session, setup, stranger, utterance};
 use crate::realtime_faults::fails;
-use crate::setup::{model_status, record_because, records};
+use crate::setup::{CHAT, chat, model_status, record_because, records};
 use crate::slow_reader::resident_bytes;
 
 const MIB: u64 = 1 << 20;
@@ -222,6 +222,25 @@ async fn a_slow_reader_has_time_to_answer_a_ping() {
         assert_eq!(socket.event().await.expect("an event")["delta"].as_str().map(str::len), Some(900_000));
     }
     utterance(&mut socket).await;
+    leave(socket).await;
+}
+
+/// A session holds of `limits.body_total` what is on its way, and no more.
+#[tokio::test]
+async fn a_message_that_has_left_is_not_held_against_anybody() {
+    let scripted = Scripted::start().await;
+    let limits = "[limits]\nbody = \"4MiB\"\nbody_total = \"8MiB\"";
+    let portico = setup(&scripted).with(limits).start().await;
+    let mut socket = session(&portico).await;
+    socket.json(&audio(&[0; 2_900_000])).await.expect("sent");
+    scripted
+        .wait_for("the message", |request| request.frames.iter().any(|frame| frame.opcode == 1).then_some(()))
+        .await;
+    let call = chat(&"x".repeat(1 << 20));
+    until(SOON, "there is place for others", async || {
+        (portico.post_json(CHAT, &call).await.head.status == 200).then_some(())
+    })
+    .await;
     leave(socket).await;
 }
 

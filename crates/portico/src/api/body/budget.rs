@@ -33,6 +33,7 @@ impl BudgetGuard {
     /// So many bytes are held now, more or fewer than before.
     pub(crate) fn hold(&mut self, bytes: u64, total: u64) -> Result<(), Refusal> {
         match bytes.checked_sub(self.bytes) {
+            Some(0) => Ok(()),
             Some(more) => self.take(more, total),
             None => {
                 let less = self.bytes - bytes;
