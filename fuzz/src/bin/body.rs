@@ -55,7 +55,10 @@ fn is_part(sent: &Value, asked: &Value) -> bool {
             sent.len() == asked.len() && sent.iter().zip(asked).all(|(sent, asked)| is_part(sent, asked))
         }
         // A picture is written in the one spelling of its head, and without what it tells about its maker.
-        (Value::String(sent), Value::String(asked)) if is_data_url(asked) => sent.starts_with("data:image/"),
+        // What a tool was called with is no picture, whatever it looks like.
+        (Value::String(sent), Value::String(asked)) if is_data_url(asked) => {
+            sent.starts_with("data:image/") || sent == asked
+        }
         // A document to be ranked is a text, however it was wrapped.
         (Value::String(_), Value::Object(asked)) => asked.get("text") == Some(sent),
         (sent, asked) => sent == asked,
