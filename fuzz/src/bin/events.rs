@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
 fn one_empty_line(out: &[u8]) -> Vec<u8> {
     let mut was_empty = true;
     let lines = out.split_inclusive(|byte| *byte == b'\n').filter(|line| {
-        let is_empty = matches!(line, b"\n" | b"\r\n");
+        let is_empty = matches!(*line, b"\n" | b"\r\n");
         !std::mem::replace(&mut was_empty, is_empty) || !is_empty
     });
     lines.flatten().copied().collect()
