@@ -86,22 +86,10 @@ fn policy() -> Policy {
     }
 }
 
-/// Those with a JSON body, as a seed's first byte counts them.
-const OPERATIONS: [Operation; 8] = [
-    Operation::Chat,
-    Operation::Completions,
-    Operation::Embeddings,
-    Operation::Responses,
-    Operation::Messages,
-    Operation::CountTokens,
-    Operation::Rerank,
-    Operation::Score,
-];
-
 /// What a model server gets for a call; nothing where it is refused.
 #[must_use]
 pub fn body(operation: u8, body: &[u8]) -> Option<Vec<u8>> {
-    let operation = OPERATIONS[usize::from(operation) % OPERATIONS.len()];
+    let operation = Operation::JUDGED[usize::from(operation) % Operation::JUDGED.len()];
     let policy = policy();
     let rules = Rules { limits: &LIMITS, policy: &policy, max_output_tokens: Some(8192) };
     let call = Call::judge(operation, &Bytes::copy_from_slice(body).into(), rules).ok()?;

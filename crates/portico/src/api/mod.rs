@@ -62,6 +62,19 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
+    /// Those with a JSON body. Seeds of `fuzz/` name them by their place here.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) const JUDGED: [Self; 8] = [
+        Operation::Chat,
+        Operation::Completions,
+        Operation::Embeddings,
+        Operation::Responses,
+        Operation::Messages,
+        Operation::CountTokens,
+        Operation::Rerank,
+        Operation::Score,
+    ];
+
     /// The operation behind a method and a raw path. Nothing is decoded or tidied up before the comparison: a path
     /// in any other spelling does not exist.
     pub(crate) fn find(method: &http::Method, path: &str, endpoints: &[Endpoint]) -> Option<Self> {

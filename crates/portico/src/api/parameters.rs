@@ -266,20 +266,10 @@ mod tests {
 
     use super::*;
 
-    const OPERATIONS: [(Operation, &str); 8] = [
-        (Operation::Chat, "`/v1/chat/completions`"),
-        (Operation::Completions, "`/v1/completions`"),
-        (Operation::Embeddings, "`/v1/embeddings`"),
-        (Operation::Responses, "`/v1/responses`"),
-        (Operation::Messages, "`/v1/messages`"),
-        (Operation::CountTokens, "`/v1/messages/count_tokens`"),
-        (Operation::Rerank, "`/v1/rerank`"),
-        (Operation::Score, "`/v1/score`"),
-    ];
-
     #[test]
     fn keys_are_sorted_and_stand_in_one_list() {
-        for (operation, path) in OPERATIONS {
+        for operation in Operation::JUDGED {
+            let path = operation.path();
             let names: Vec<_> = names(operation).collect();
             assert!(names.is_sorted() && names.windows(2).all(|pair| pair[0] != pair[1]), "{path}");
             for name in names {
@@ -300,8 +290,9 @@ mod tests {
     /// The part of the page that this file writes.
     fn page() -> String {
         let mut page = String::new();
-        for (operation, path) in OPERATIONS {
-            writeln!(page, "### {path}\n\n| key | | what it may be | why |\n|---|---|---|---|").unwrap();
+        for operation in Operation::JUDGED {
+            let path = operation.path();
+            writeln!(page, "### `{path}`\n\n| key | | what it may be | why |\n|---|---|---|---|").unwrap();
             for Parameter { name, fate, rule, why } in table(operation) {
                 writeln!(page, "| `{name}` | {fate} | {rule} | {why} |").unwrap();
             }

@@ -182,6 +182,15 @@ pub(super) fn note_usage(record: &mut Record, usage: Option<Usage>) {
     }
 }
 
+/// The same where some of the answer has left: it is not only bad, it has ended.
+pub(super) fn broken_off(error: &ExchangeError) -> Refusal {
+    let mut refusal = exchange_refusal(error);
+    if refusal.reason == Reason::UpstreamFailed {
+        refusal.reason = Reason::UpstreamDied;
+    }
+    refusal
+}
+
 pub(super) fn exchange_refusal(error: &ExchangeError) -> Refusal {
     let reason = match error {
         ExchangeError::TimedOut => Reason::UpstreamTimeout,

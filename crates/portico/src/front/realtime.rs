@@ -23,7 +23,7 @@ use crate::api::body::{BudgetGuard, Incoming};
 use crate::observe::Record;
 use crate::queue::Permit;
 use crate::reason::{Reason, Refusal};
-use crate::types::{percent_decoded, text, websocket};
+use crate::types::{has_option, percent_decoded, text, websocket};
 use crate::upstream::{Outbound, Payload, Sent};
 
 /// What OpenAI's pages offer; it says nothing more than the path does.
@@ -86,7 +86,7 @@ async fn attempt(
 fn handshake(version: Version, headers: &HeaderMap) -> Result<Handshake, Refusal> {
     let upgrade = once(headers, &UPGRADE)?;
     let asks = upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && has_option(headers, b"upgrade");
+        && headers.get_all(CONNECTION).into_iter().any(|value| has_option(value.as_bytes(), "upgrade"));
     if version != Version::HTTP_11 || !asks {
         return Err(Reason::UpgradeRequired.into());
     }
@@ -178,14 +178,6 @@ fn once<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h Head
         (value, None) => Ok(value),
         _ => Err(malformed("a field of the handshake stands there twice")),
     }
-}
-
-fn has_option(headers: &HeaderMap, wanted: &[u8]) -> bool {
-    let options = headers
-        .get_all(CONNECTION)
-        .into_iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(wanted))
 }
 
 fn malformed(rule: &'static str) -> Refusal {

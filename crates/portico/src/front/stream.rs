@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::time::Sleep;
 
 use super::Connection;
-use super::generate::{Running, exchange_refusal, note_usage};
+use super::generate::{Running, broken_off, note_usage};
 use super::turn::Progress;
 use crate::api::body::BudgetGuard;
 use crate::api::{EventFilter, answer};
@@ -190,13 +190,7 @@ impl StreamBody {
                     self.finish_after_done();
                 }
             }
-            Some(Err(error)) => {
-                let mut refusal = exchange_refusal(&error);
-                if refusal.reason == Reason::UpstreamFailed {
-                    refusal.reason = Reason::UpstreamDied;
-                }
-                self.fail(&refusal, record);
-            }
+            Some(Err(error)) => self.fail(&broken_off(&error), record),
             None => {
                 let refusal =
                     Refusal::new(Reason::UpstreamDied).because("the stream ended without its last event");

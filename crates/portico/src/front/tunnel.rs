@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use self::side::Side;
 use super::Connection;
-use super::generate::exchange_refusal;
+use super::generate::broken_off;
 use super::models::Served;
 use super::pulse::{Beat, Pulse};
 use super::snapshot::Snapshot;
@@ -231,13 +231,7 @@ impl Tunnel {
                 live.model.input.extend_from_slice(&chunk);
                 self.pulse.model_heard();
             }
-            Poll::Ready(Some(Err(error))) => {
-                let mut refusal = exchange_refusal(&error);
-                if refusal.reason == Reason::UpstreamFailed {
-                    refusal.reason = Reason::UpstreamDied;
-                }
-                self.fail(&refusal, cx, record);
-            }
+            Poll::Ready(Some(Err(error))) => self.fail(&broken_off(&error), cx, record),
             Poll::Ready(None) => {
                 let refusal = Refusal::new(Reason::UpstreamDied).because("it left without a farewell");
                 self.fail(&refusal, cx, record);

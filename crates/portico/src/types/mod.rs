@@ -3,6 +3,7 @@
 mod chunked;
 mod dialect;
 mod model;
+mod option;
 mod percent;
 mod pieces;
 mod rope;
@@ -12,6 +13,7 @@ pub(crate) mod websocket;
 pub(crate) use chunked::{Chunked, Extras};
 pub(crate) use dialect::Dialect;
 pub(crate) use model::{ModelFacts, ModelState, ServerKind};
+pub(crate) use option::has_option;
 pub(crate) use percent::percent_decoded;
 pub(crate) use pieces::{MOST_SLICES, Pieces};
 pub(crate) use rope::Rope;

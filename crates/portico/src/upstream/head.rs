@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use http::StatusCode;
 
 use super::framing::Framing;
+use crate::types::has_option;
 
 /// A head may hold so many bytes and fields; model servers need a tenth of it.
 pub(super) const MOST_HEAD_BYTES: usize = 64 * 1024;
@@ -102,8 +103,7 @@ fn read(
                 return Err("it is encoded, which nobody asked for");
             }
         } else if is("connection") {
-            let mut options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-            is_kept &= !options.any(|option| option.eq_ignore_ascii_case(b"close"));
+            is_kept &= !has_option(value, "close");
         }
     }
     let framing = match (status.as_u16(), is_chunked, length) {
@@ -128,8 +128,7 @@ fn agrees(fields: &[httparse::Header<'_>], accept: &str) -> Result<(), &'static 
             }
             upgrades += 1;
         } else if is("connection") {
-            let mut options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-            says_so |= options.any(|option| option.eq_ignore_ascii_case(b"upgrade"));
+            says_so |= has_option(value, "upgrade");
         } else if is("sec-websocket-accept") {
             if value != accept.as_bytes() {
                 return Err("it accepts another handshake");

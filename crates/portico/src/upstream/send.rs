@@ -20,7 +20,8 @@ use crate::sys::deadline::Deadline;
 use crate::sys::random;
 use crate::types::{Rope, websocket};
 
-/// A request built from parts, to be sent as often as it takes: nothing of the client's is copied but what the caller puts into the header.
+/// A request built from parts, to be sent as often as it takes: nothing of the client's is copied but what the caller
+/// puts into the header.
 #[derive(Clone, Copy)]
 pub(crate) struct Outbound<'a> {
     pub(crate) path: &'static str,

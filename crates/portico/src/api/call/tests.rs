@@ -5,7 +5,7 @@ use super::*;
 use crate::config::{Endpoint, ImageUrls};
 use crate::types::Tongue;
 
-const LIMITS: Limits = Limits {
+pub(in crate::api) const LIMITS: Limits = Limits {
     body_bytes: 0,
     body_total_bytes: 0,
     header_bytes: 0,

@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 
 use self::generate::{Random, corpus, damaged, drawn};
 use super::Operation;
-use super::call::{Call, Recipient, Rules};
+use super::call::{Call, Recipient, Rules, tests};
 use super::parameters::{Fate, table};
-use crate::config::{Endpoint, ImageUrls, Limits, Policy};
+use crate::config::Policy;
 use crate::reason::Reason;
 use crate::types::{ServerKind, Tongue};
 
@@ -78,36 +78,22 @@ const KNOWN_STRICTNESS: &[&str] = &[
     "there is something that is not JSON (UTF-16 or UTF-32)",
 ];
 
-fn rules_of() -> (Limits, Policy) {
-    let limits = Limits {
-        body_bytes: 64 << 20,
-        body_total_bytes: 1 << 30,
-        header_bytes: 2048,
-        header_count: 20,
-        target_bytes: 512,
-        json_depth: 64,
-    };
-    let policy = Policy {
-        enabled: true,
-        endpoints: vec![Endpoint::Chat],
+fn policy() -> Policy {
+    Policy {
         max_choices: 4,
         max_images: 8,
         max_image_bytes: 1 << 20,
         max_image_pixels: 1 << 26,
-        image_urls: ImageUrls::Refuse,
-        image_url_hosts: Vec::new(),
         // What arrives is then what was asked, also of pictures.
         strip_metadata: false,
-        allow_keys: Vec::new(),
-        deny_keys: Vec::new(),
-    };
-    (limits, policy)
+        ..tests::policy()
+    }
 }
 
 /// A body and what became of it, for the other reader.
 fn line(operation: Operation, on: &str, body: &[u8]) -> Option<Value> {
-    let (limits, policy) = rules_of();
-    let rules = Rules { limits: &limits, policy: &policy, max_output_tokens: Some(8192) };
+    let policy = policy();
+    let rules = Rules { limits: &tests::LIMITS, policy: &policy, max_output_tokens: Some(8192) };
     match Call::judge(operation, &Bytes::copy_from_slice(body).into(), rules) {
         Ok(call) => {
             let recipient = Recipient {

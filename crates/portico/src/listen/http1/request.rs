@@ -6,6 +6,7 @@ use http::{Method, Request, Uri, Version};
 use memchr::memchr;
 
 use super::fault::Fault;
+use crate::types::has_option;
 
 /// How the client wants to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,10 +100,8 @@ fn manners(request: &Request<()>) -> Manners {
     let is_http_1_0 = request.version() == Version::HTTP_10;
     let (mut closes, mut keeps_alive) = (false, false);
     for value in request.headers().get_all(CONNECTION) {
-        for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            closes |= option.eq_ignore_ascii_case(b"close");
-            keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
+        closes |= has_option(value.as_bytes(), "close");
+        keeps_alive |= has_option(value.as_bytes(), "keep-alive");
     }
     Manners {
         is_head: request.method() == Method::HEAD,

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
+use http::StatusCode;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::request::Manners;
 use crate::sys::clock;
+use crate::types::has_option;
 
 /// How the end of an answer's body is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,8 @@ pub(super) fn plan(parts: &Parts, body_bytes: Option<u64>, manners: Manners, may
         None if manners.is_http_1_0 => Coding::Close,
         None => Coding::Chunked,
     };
-    let wants_close = has_option(&parts.headers, b"close");
+    let wants_close =
+        parts.headers.get_all(CONNECTION).iter().any(|value| has_option(value.as_bytes(), "close"));
     Plan {
         coding,
         keeps: manners.keeps && may_keep && !wants_close && !matches!(coding, Coding::Close | Coding::Open),
@@ -103,13 +105,6 @@ pub(super) fn write_chunk_size(bytes: usize, out: &mut Vec<u8>) {
         out.push(DIGITS[bytes >> (4 * place) & 0xf]);
     }
     out.extend_from_slice(b"\r\n");
-}
-
-fn has_option(headers: &HeaderMap, wanted: &[u8]) -> bool {
-    let is_wanted = |value: &HeaderValue| {
-        value.as_bytes().split(|byte| *byte == b',').any(|option| option.trim_ascii() == wanted)
-    };
-    headers.get_all(CONNECTION).iter().any(is_wanted)
 }
 
 fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
