@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod api;
+mod certificate;
 pub mod cli;
 mod config;
 mod control;

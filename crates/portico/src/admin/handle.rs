@@ -63,7 +63,7 @@ async fn status(control: &Control) -> Value {
         "pid": std::process::id(),
         "since": seconds(control.started),
         "mode": mode,
-        "listeners": control.listeners.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "listeners": control.listeners.iter().map(|(scheme, address)| format!("{}://{address}", scheme.word())).collect::<Vec<_>>(),
         "connections": control.connections.total(),
         "connections_refused": control.connections.refused(),
         "models": models(control).await,

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use super::arguments::RunArguments;
 use super::{Context, Exit, check};
-use crate::config::{self, Config, Mode};
+use crate::config::{self, Config, Issuer, Mode};
+use crate::listen::Scheme;
 use crate::run::{self, Announce, StartError};
 use crate::types::{Text, Tongue, text};
 
@@ -41,8 +42,12 @@ pub(crate) fn run(context: &Context, arguments: &RunArguments) -> Exit {
 /// Where it is, who may come in, and a line to try it with.
 fn greeting(announce: &Announce<'_>, tongue: Tongue) -> String {
     let Announce { listeners, config } = announce;
-    let Some(address) = listeners.first() else { return String::new() };
-    let authority = authority(config, *address);
+    let of = |wanted: Scheme| listeners.iter().find(|(scheme, _)| *scheme == wanted).copied();
+    let (http, https) = (of(Scheme::Http), of(Scheme::Https));
+    // In local mode http works without anybody's trust; elsewhere it only sends on to https.
+    let main = if config.tls.redirect { https.or(http) } else { http.or(https) };
+    let Some((scheme, address)) = main else { return String::new() };
+    let url = url(config, scheme, address);
     let who = match config.mode() {
         Mode::Local => text!(
             "local mode: only programs and browsers on this machine, nobody is asked to log in",
@@ -59,37 +64,62 @@ fn greeting(announce: &Announce<'_>, tongue: Tongue) -> String {
     let api = text!("API ", "接口");
     let access = text!("who ", "权限");
     let trial = text!("try it:", "试一试:");
+    let secure = match https {
+        Some((_, address)) if scheme == Scheme::Http => also_by_https(config, address, tongue),
+        _ => String::new(),
+    };
     format!(
-        "{}\n\n  {}  http://{authority}/\n  {}  http://{authority}/v1\n  {}  {}\n\n{}\n{}\n\n",
+        "{}\n\n  {}  {url}/\n{secure}  {}  {url}/v1\n  {}  {}\n\n{}\n{}\n\n",
         head.pick(tongue),
         page.pick(tongue),
         api.pick(tongue),
         access.pick(tongue),
         who.pick(tongue),
         trial.pick(tongue),
-        trial_command(config, *address, &authority, tongue),
+        trial_command(config, address, &url, tongue),
     )
 }
 
-/// The name and port that a client on this machine uses.
-fn authority(config: &Config, address: SocketAddr) -> String {
-    match config.site.names.first() {
-        Some(name) => format!("{}:{}", name.host, address.port()),
-        None => match address.ip() {
-            ip if ip.is_unspecified() => format!("localhost:{}", address.port()),
-            _ => address.to_string(),
-        },
-    }
+/// The same page over https, and what browsers need for it.
+fn also_by_https(config: &Config, address: SocketAddr, tongue: Tongue) -> String {
+    let url = url(config, Scheme::Https, address);
+    let note = match config.tls.issuer {
+        Issuer::Local => text!(
+            "  (browsers trust it after `portico cert trust`)",
+            "  (运行 `portico cert trust` 后浏览器会信任它)"
+        ),
+        _ => Text::fixed("", ""),
+    };
+    format!("        {url}/{}\n", note.pick(tongue))
 }
 
-fn trial_command(config: &Config, address: SocketAddr, authority: &str, tongue: Tongue) -> String {
+/// As a client on this machine reaches it. Certificates are for names: `localhost` where there is no other.
+fn url(config: &Config, scheme: Scheme, address: SocketAddr) -> String {
+    let port = address.port();
+    let authority = match config.site.names.first() {
+        Some(name) => format!("{}:{port}", name.host),
+        None if address.ip().is_unspecified() || scheme == Scheme::Https && address.ip().is_loopback() => {
+            format!("localhost:{port}")
+        }
+        None => address.to_string(),
+    };
+    format!("{}://{authority}", scheme.word())
+}
+
+fn trial_command(config: &Config, address: SocketAddr, url: &str, tongue: Tongue) -> String {
     // The name need not resolve to this machine yet.
     let resolve = match config.site.names.first() {
         Some(name) => format!(" --resolve {}:{}:{}", name.host, address.port(), address.ip()),
         None => String::new(),
     };
+    let trust = match config.tls.issuer {
+        Issuer::Local if url.starts_with("https:") => {
+            format!(" --cacert '{}'", config.site.data_dir.join("certificates/local/ca.pem").display())
+        }
+        _ => String::new(),
+    };
     let Some(model) = config.models.iter().map(|model| &model.name).find(|name| !name.is_empty()) else {
-        return format!("curl -sS{resolve} http://{authority}/v1/models");
+        return format!("curl -sS{resolve}{trust} {url}/v1/models");
     };
     let hello: Text = text!("Say hello in one short sentence.", "用一句话打个招呼。");
     let body = serde_json::json!({
@@ -99,6 +129,6 @@ fn trial_command(config: &Config, address: SocketAddr, authority: &str, tongue: 
     });
     let body = body.to_string().replace('\'', "'\\''");
     format!(
-        "curl -sS{resolve} http://{authority}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
+        "curl -sS{resolve}{trust} {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
     )
 }

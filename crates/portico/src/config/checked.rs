@@ -68,6 +68,8 @@ pub(crate) enum Language {
 pub(crate) struct Listen {
     pub(crate) http: Vec<SocketAddr>,
     pub(crate) https: Vec<SocketAddr>,
+    /// False: `https` is the default, which follows the mode.
+    pub(crate) https_written: bool,
     pub(crate) admin: PathBuf,
     pub(crate) metrics: MetricsAddress,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -463,7 +465,22 @@ pub(crate) enum Mode {
     Closed,
 }
 
+impl Issuer {
+    /// Whether certificates are ordered from an authority by ACME.
+    pub(crate) fn is_acme(&self) -> bool {
+        match self {
+            Issuer::LetsEncrypt | Issuer::LetsEncryptStaging | Issuer::ZeroSsl | Issuer::Directory(_) => true,
+            Issuer::Local | Issuer::Files | Issuer::Off => false,
+        }
+    }
+}
+
 impl Config {
+    /// Whether the site is served over https at all.
+    pub(crate) fn has_https(&self) -> bool {
+        self.tls.issuer != Issuer::Off && !self.listen.https.is_empty()
+    }
+
     /// Local mode is the contract's word for word: no names, every public listener on loopback, no users, keys,
     /// htpasswd or networks, and no trusted proxies.
     pub(crate) fn mode(&self) -> Mode {

@@ -1,8 +1,8 @@
 //! What a reload would change, key by key. Pure.
 
 use super::checked::{
-    Access, Alerts, Config, Cors, Firewall, Health, Limits, Listen, Lockout, Log, Model, Plan, Policy, Queue,
-    Site, Smtp, Store, Stream, Timeouts, Tls,
+    Access, Alerts, Config, Cors, Firewall, Health, Issuer, Limits, Listen, Lockout, Log, Model, Plan,
+    Policy, Queue, Site, Smtp, Store, Stream, Timeouts, Tls,
 };
 
 /// A key of the file as a person would say it: `timeouts.drain`, `plan.batch.weight`, `model[qwen].args`.
@@ -15,11 +15,17 @@ pub(crate) struct Diff {
     pub(crate) needs_restart: Vec<KeyPath>,
 }
 
-/// Sockets are bound and privileges dropped once; the data folder is held by what is open in it. What is not built is
-/// not bound: the default of `listen.https` follows the mode, and must not keep rules from being added.
-fn needs_restart(key: &str) -> bool {
-    (key.starts_with("listen.") && !matches!(key, "listen.https" | "listen.metrics"))
-        || matches!(key, "site.data_dir" | "site.user")
+/// Sockets are bound and privileges dropped once; the data folder is held by what is open in it. The default of
+/// `listen.https` follows the mode, and must not keep rules from being added: what is bound goes on.
+fn needs_restart(key: &str, old: &Config, new: &Config) -> bool {
+    match key {
+        "listen.https" => old.listen.https_written || new.listen.https_written,
+        // Serving https or not is a matter of sockets; who signs is not.
+        "tls.issuer" => (old.tls.issuer == Issuer::Off) != (new.tls.issuer == Issuer::Off),
+        "listen.metrics" => false,
+        "site.data_dir" | "site.user" => true,
+        _ => key.starts_with("listen."),
+    }
 }
 
 /// Compares every field of a section, taken apart completely so that a new key can't be forgotten.
@@ -86,7 +92,9 @@ pub(crate) fn diff(old: &Config, new: &Config) -> Diff {
     diff_alerts(&mut changed, alerts, &new.alerts);
     compare!(changed, "firewall", firewall, &new.firewall, Firewall { backend, default, open, closed });
     compare!(changed, "store", store, &new.store, Store { url, keep_usage });
-    let needs_restart = changed.iter().filter(|key| needs_restart(key)).cloned().collect();
+    // Written or not, it is one key.
+    changed.dedup();
+    let needs_restart = changed.iter().filter(|key| needs_restart(key, old, new)).cloned().collect();
     Diff { changed, needs_restart }
 }
 
@@ -99,6 +107,7 @@ fn diff_listen(changed: &mut Vec<KeyPath>, old: &Listen, new: &Listen) {
         Listen {
             http,
             https,
+            https_written "https",
             admin,
             metrics,
             trusted_proxies,

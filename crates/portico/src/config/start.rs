@@ -1,54 +1,16 @@
-//! Whether a configuration may be served at all. Until identity is built, Portico starts only where nobody from outside
-//! can knock: every public listener on loopback, in local mode or with networks alone.
-
-use std::net::SocketAddr;
+//! Whether a configuration may be served at all: only where somebody may come in. Until identity is built, that is local
+//! mode, or networks alone.
 
 use super::checked::{Config, Mode, Satisfy};
 use super::problem::{Code, Problem, Spot};
 use crate::types::text;
 
-/// Https is not served yet, so its addresses are not bound and do not count.
 pub(crate) fn may_start(config: &Config) -> Result<(), Box<Problem>> {
     let spot = |key: &str| Spot { key: key.to_owned(), span: None };
     let help = text!(
-        "for this machine alone: leave out [access] and site.names; for networks: satisfy = \"any\" and allow = [\"192.168.10.0/24\"] in [access], with listen.http on 127.0.0.1",
-        "仅供本机:去掉 [access] 和 site.names;供某些网段:在 [access] 中写 satisfy = \"any\" 和 allow = [\"192.168.10.0/24\"],并让 listen.http 使用 127.0.0.1"
+        "for this machine alone: leave out [access] and site.names, and listen on 127.0.0.1; for networks: satisfy = \"any\" and allow = [\"192.168.10.0/24\"] in [access]",
+        "仅供本机:去掉 [access] 和 site.names,并监听 127.0.0.1;供某些网段:在 [access] 中写 satisfy = \"any\" 和 allow = [\"192.168.10.0/24\"]"
     );
-    if config.listen.http.is_empty() {
-        return Err(Box::new(
-            Problem::error(
-                Code::NotBuilt,
-                &spot("listen.http"),
-                text!(
-                    "`listen.http` is empty, and https is not built yet",
-                    "`listen.http` 为空,而 https 尚未实现"
-                ),
-            )
-            .help(text!(
-                "write listen.http = [\"127.0.0.1:8080\"]",
-                "请写 listen.http = [\"127.0.0.1:8080\"]"
-            )),
-        ));
-    }
-    if let Some(address) = config.listen.http.iter().find(|address| !is_loopback(address)) {
-        // Ports below 1024 belong to root; on loopback a plain one serves as well.
-        let port = if address.port() < 1024 { 8080 } else { address.port() };
-        return Err(Box::new(
-            Problem::error(
-                Code::NotClosed,
-                &spot("listen.http"),
-                text!(
-                    "`listen.http` is {address}, which other machines can reach, and identity is not built yet",
-                    "`listen.http` 为 {address},其他机器可以访问,而身份验证尚未实现"
-                ),
-            )
-            .why(text!(
-                "until identity is built, Portico serves on loopback only",
-                "身份验证实现之前,Portico 只在回环地址上提供服务"
-            ))
-            .help(text!("write listen.http = [\"127.0.0.1:{port}\"]", "请写 listen.http = [\"127.0.0.1:{port}\"]")),
-        ));
-    }
     match config.mode() {
         Mode::Local | Mode::Networks => Ok(()),
         Mode::Closed => Err(Box::new(closed(config, spot).help(help))),
@@ -99,11 +61,15 @@ fn closed(config: &Config, spot: impl Fn(&str) -> Spot) -> Problem {
             ),
         )
     } else {
+        let open = |addresses: &[std::net::SocketAddr]| {
+            addresses.iter().any(|address| !address.ip().to_canonical().is_loopback())
+        };
+        let key = if open(&config.listen.http) { "listen.http" } else { "listen.https" };
         (
-            "listen.https",
+            key,
             text!(
-                "`listen.https` names an address that other machines can reach, and nothing says who may come in",
-                "`listen.https` 含有其他机器可访问的地址,但没有任何规则说明谁可以进入"
+                "`{key}` names an address that other machines can reach, and nothing says who may come in",
+                "`{key}` 含有其他机器可访问的地址,但没有任何规则说明谁可以进入"
             ),
         )
     };
@@ -111,8 +77,4 @@ fn closed(config: &Config, spot: impl Fn(&str) -> Spot) -> Problem {
         "no way to come in is configured, and closed is the default",
         "没有配置任何进入方式,默认即为关闭"
     ))
-}
-
-fn is_loopback(address: &SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }

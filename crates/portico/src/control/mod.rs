@@ -3,12 +3,14 @@
 //! `run` builds a [`Control`] and lives as long as it; the admin socket and signals act on it. Nothing here starts or
 //! ends the process.
 
+mod certificates;
 mod error_log;
 mod models;
 mod process;
 mod reload;
 pub(crate) mod unopened;
 
+pub(crate) use certificates::Certificates;
 pub(crate) use error_log::ErrorLog;
 pub(crate) use models::{Live, Plan, registry};
 pub(crate) use process::{Control, ReloadOutcome};

@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 
+use super::certificates::Certificates;
 use super::error_log::ErrorLog;
 use super::models::Live;
 use super::reload;
 use crate::config::{Environment, Problems};
 use crate::front::Door;
-use crate::listen::{Connections, Phase};
+use crate::listen::{Connections, Phase, Scheme};
 use crate::observe::{AccessLog, LogHandle};
 use crate::supervise::Supervised;
 use crate::types::Text;
@@ -23,7 +24,7 @@ pub(crate) struct Control {
     pub(crate) door: Arc<Door>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) started: SystemTime,
-    pub(crate) listeners: Vec<std::net::SocketAddr>,
+    pub(crate) listeners: Vec<(Scheme, std::net::SocketAddr)>,
     /// The file that a reload reads; `None`: the built-in defaults.
     pub(crate) source: Option<PathBuf>,
     pub(crate) environment: Environment,
@@ -31,6 +32,8 @@ pub(crate) struct Control {
     pub(crate) log: Arc<ArcSwap<LogHandle>>,
     pub(crate) access_log: SyncMutex<AccessLog>,
     pub(crate) error_log: ErrorLog,
+    /// `None`: https is off, which a reload can't change.
+    pub(crate) certificates: Option<Certificates>,
     /// Held during a reload, so that there is one at a time.
     pub(crate) models: Mutex<Vec<Live>>,
     /// Processes of models that a reload has taken out, while they end.

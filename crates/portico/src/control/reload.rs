@@ -7,12 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::ServerConfig;
+
+use super::certificates::Certificates;
 use super::models::{self, Plan};
 use super::process::{Control, ReloadOutcome};
 use super::unopened;
 use crate::access::Rules;
 use crate::config::{self, Config, Problems, Root};
-use crate::front::Snapshot;
+use crate::front::{Snapshot, strict_transport_security};
 use crate::observe::AccessLog;
 use crate::types::{Text, text};
 use crate::ui::Site;
@@ -36,7 +39,7 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
             "{keys} 无法在运行中更改。没有任何改动;请重启以使用新文件。"
         ));
     }
-    let built = match build(&new, &old) {
+    let built = match build(&new, &old, control.certificates.as_ref()) {
         Ok(built) => built,
         Err(why) => return ReloadOutcome::Refused(why),
     };
@@ -50,12 +53,17 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
     if let Some(log) = built.access_log {
         control.change_access_log(log);
     }
+    if let Some(certificates) = &control.certificates {
+        certificates.change(&new);
+    }
     let (models, gone) = plan.carry_out(&new);
     *current = models;
     control.remember_leaving(gone);
     control.door.snapshot.store(Arc::new(Snapshot {
         mode: new.mode(),
         access: Rules::new(&new),
+        hsts: strict_transport_security(&new),
+        tls: built.tls,
         models: models::registry(&current),
         site: built.site,
         cache_salt: old.cache_salt.clone(),
@@ -81,9 +89,10 @@ struct Built {
     site: Arc<Site>,
     /// `None`: as before.
     access_log: Option<AccessLog>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
-fn build(new: &Config, old: &Snapshot) -> Result<Built, Text> {
+fn build(new: &Config, old: &Snapshot, certificates: Option<&Certificates>) -> Result<Built, Text> {
     // A folder is held open: only opening it anew sees that another one was put in its place.
     let built_in = new.site.root == Root::Builtin && old.config.site.root == Root::Builtin;
     let site = if built_in && new.site.index == old.config.site.index {
@@ -98,7 +107,12 @@ fn build(new: &Config, old: &Snapshot) -> Result<Built, Text> {
         let started = AccessLog::start(&new.log.access, new.log.format);
         Some(started.map_err(|error| unopened::access_log(&new.log, &error))?)
     };
-    Ok(Built { site, access_log })
+    let tls = match certificates {
+        Some(_) if new.tls.min_version == old.config.tls.min_version => old.tls.clone(),
+        Some(certificates) => Some(certificates.server_config(new)?),
+        None => None,
+    };
+    Ok(Built { site, access_log, tls })
 }
 
 /// Reloads when the file has changed and has then been left alone for a moment, so that a half-written one is

@@ -10,12 +10,36 @@ use crate::config::{Mode, SiteName};
 use crate::reason::{Reason, Refusal};
 
 pub(super) fn check(visit: &Visit<'_>, target: &Target<'_>) -> Result<(), Refusal> {
+    host(visit, target)?;
+    networks(visit)
+}
+
+/// Whether this is a host that is served here, for this connection.
+pub(super) fn host(visit: &Visit<'_>, target: &Target<'_>) -> Result<(), Refusal> {
     let snapshot = visit.snapshot;
     if snapshot.mode == Mode::Local {
         return local(&visit.parts.headers, target);
     }
-    known_host(&snapshot.config.site.names, target)?;
-    snapshot.access.decide(visit.client).into_result()
+    let names = &snapshot.config.site.names;
+    known_host(names, target)?;
+    let asked = visit.connection.tls().and_then(|tls| tls.server_name.as_deref());
+    same_host(names, asked, target)
+}
+
+pub(super) fn networks(visit: &Visit<'_>) -> Result<(), Refusal> {
+    visit.snapshot.access.decide(visit.client).into_result()
+}
+
+/// A connection that was made for a name that is not served here carries no requests for one that is: whatever is in
+/// between went by the first. Between names of one certificate clients may change (RFC 9110, 7.4; RFC 9113, 9.1.1).
+fn same_host(names: &[SiteName], asked: Option<&str>, target: &Target<'_>) -> Result<(), Refusal> {
+    let Some(asked) = asked else { return Ok(()) };
+    if names.is_empty() || names.iter().any(|name| name.host == asked.strip_suffix('.').unwrap_or(asked)) {
+        return Ok(());
+    }
+    let host = target.host.unwrap_or_default();
+    let private = format!("the Host is {host}, and the connection was made for {asked}");
+    Err(Refusal::new(Reason::UnknownHost).because(private))
 }
 
 /// In local mode nobody is asked who he is, so nothing may come from elsewhere: a forwarding header means that
@@ -88,6 +112,20 @@ mod tests {
             assert_eq!(with("origin", origin), wanted, "{origin}");
         }
         assert!(local(&HeaderMap::new(), &target("rebound.example")).is_err());
+    }
+
+    #[test]
+    fn a_connection_for_another_name_carries_nothing() {
+        let names = ["a.example", "b.example"].map(|host| SiteName { host: host.to_owned(), port: None });
+        for (names, asked, wanted) in [
+            (&names[..], None, true),
+            (&names[..], Some("a.example"), true),
+            (&names[..], Some("b.example"), true),
+            (&names[..], Some("evil.example"), false),
+            (&[], Some("localhost"), true),
+        ] {
+            assert_eq!(same_host(names, asked, &target("a.example")).is_ok(), wanted, "{asked:?}");
+        }
     }
 
     #[test]

@@ -6,9 +6,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::Visit;
 use super::models::Served;
-use crate::access::{forwarded_chain, is_trusted};
+use crate::access::forwarded_chain;
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a client may say to the model server, with its longest value. Never a credential, never `Host`.
@@ -36,10 +35,7 @@ impl Origin {
             request_id: visit.context.id.clone(),
             client: visit.client,
             chain: (!trusted.is_empty()).then(|| forwarded_chain(peer, headers, trusted)),
-            // A trusted proxy in front may be where TLS ended.
-            is_tls: visit.connection.is_tls()
-                || (is_trusted(peer, trusted)
-                    && headers.get(&X_FORWARDED_PROTO).is_some_and(|proto| proto == "https")),
+            is_tls: visit.is_secure(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! A request comes from `listen` (accept → TLS → connection) and goes down this page:
 //!
 //! ```text
-//! handle ─ normalize ─ route ─ admit ─┬─ health, ready        answered here
+//! handle ─ normalize ─ route ─ admit ─┬─ health, challenge    answered here
 //!                                     ├─ page                 ui
 //!                                     └─ api: read and judge the call
 //!                                          └─ generate: queue::Permit ─ upstream::send ─ answer
@@ -24,6 +24,7 @@ mod pulse;
 mod realtime;
 mod respond;
 mod route;
+mod scheme;
 mod snapshot;
 mod stream;
 mod transcribe;
@@ -51,6 +52,7 @@ use crate::sys::random;
 pub(crate) use self::body::{Body, BodyError};
 pub(crate) use self::models::{Registry, Served};
 pub(crate) use self::respond::unread;
+pub(crate) use self::scheme::strict_transport_security;
 pub(crate) use self::snapshot::{Door, Snapshot};
 
 /// Path and host of a request, for `fuzzing`.
@@ -62,10 +64,20 @@ pub(crate) fn target<'a>(
     normalize::check(parts, limits).ok().map(|target| (target.path, target.host))
 }
 
+/// What was agreed on in a TLS handshake.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    /// As Nginx's `$ssl_protocol` has it.
+    pub(crate) version: &'static str,
+    /// The name that the client asked for, lower case (SNI).
+    pub(crate) server_name: Option<Box<str>>,
+}
+
 /// What the request path must know of the connection that a request came over.
 pub(crate) trait Connection {
     fn peer(&self) -> IpAddr;
-    fn is_tls(&self) -> bool;
+    /// `None`: it is spoken in the clear.
+    fn tls(&self) -> Option<&Tls>;
     /// Live answers are to be cut now, with a last word to the client. Whoever waits on the connection is woken.
     fn is_cut(&self) -> bool;
     /// Why an answer could not be brought to its end.
@@ -88,8 +100,9 @@ pub(crate) async fn handle(
         &snapshot.config.listen.trusted_proxies,
     );
     let id = random::request_id();
-    let context = Context::new(&parts, id, &connection);
+    let context = Context::new(&parts, id, &connection, &snapshot);
     let mut record = Record::open(id, client, &parts);
+    record.tls = connection.tls().map(|tls| tls.version);
     let visit = Visit {
         door,
         snapshot: &snapshot,
@@ -155,11 +168,17 @@ impl Visit<'_> {
         match route::find(&self.parts.method, target.path, &self.snapshot.config.policy.endpoints) {
             Route::Health => respond::health(&self.parts.method).map(Answer::Local),
             Route::Ready => {
-                let known = admit::check(self, &target).is_ok();
+                let known = self.needs_https().is_ok() && admit::check(self, &target).is_ok();
                 Ok(Answer::Local(respond::ready(self.snapshot, self.door, known)))
             }
+            // Whoever asks knows a token that nobody can guess, and needs neither a known host nor an identity.
+            Route::Challenge => respond::challenge(&self.door.challenges, target.path).map(Answer::Local),
             Route::Page => {
-                admit::check(self, &target)?;
+                admit::host(self, &target)?;
+                if let Some(response) = self.https_elsewhere(&target) {
+                    return Ok(Answer::Local(response));
+                }
+                admit::networks(self)?;
                 let request = crate::ui::PageRequest {
                     method: &self.parts.method,
                     path: target.path,
@@ -168,11 +187,15 @@ impl Visit<'_> {
                 Box::pin(self.snapshot.site.answer(&request)).await.map(Answer::Page)
             }
             Route::Api(operation) => {
-                admit::check(self, &target)?;
+                admit::host(self, &target)?;
+                self.needs_https()?;
+                admit::networks(self)?;
                 self.api(operation, target.path, incoming, record).await
             }
             Route::UnknownApi => {
-                admit::check(self, &target)?;
+                admit::host(self, &target)?;
+                self.needs_https()?;
+                admit::networks(self)?;
                 Err(Reason::NotFound.into())
             }
         }
@@ -257,8 +280,8 @@ mod tests {
             IpAddr::from([127, 0, 0, 1])
         }
 
-        fn is_tls(&self) -> bool {
-            false
+        fn tls(&self) -> Option<&Tls> {
+            None
         }
 
         fn is_cut(&self) -> bool {

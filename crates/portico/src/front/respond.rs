@@ -7,19 +7,21 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER,
-    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, STRICT_TRANSPORT_SECURITY, UPGRADE,
+    WWW_AUTHENTICATE,
 };
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use serde::Serialize;
 
 use super::body::{Body, Ending};
 use super::headers::X_REQUEST_ID;
 use super::models::Served;
-use super::route;
 use super::snapshot::{Door, Snapshot};
 use super::{Answer, Connection};
+use super::{route, scheme};
 use crate::api::body::{Incoming, Pace, next_piece};
+use crate::certificate::Challenges;
 use crate::config::Modality;
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal, Shape};
@@ -43,10 +45,20 @@ pub(super) struct Context {
     headless: bool,
     version: Version,
     connection: Rc<dyn Connection>,
+    hsts: Option<HeaderValue>,
 }
 
 impl Context {
-    pub(super) fn new(parts: &Parts, id: [u8; 32], connection: &Rc<dyn Connection>) -> Self {
+    pub(super) fn new(
+        parts: &Parts,
+        id: [u8; 32],
+        connection: &Rc<dyn Connection>,
+        snapshot: &Snapshot,
+    ) -> Self {
+        let hsts = snapshot.hsts.as_ref().filter(|_| {
+            connection.tls().is_some()
+                && scheme::is_for_a_name(&snapshot.config.site.names, &parts.headers, &parts.uri)
+        });
         let language = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         Self {
             id: HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("")),
@@ -55,6 +67,15 @@ impl Context {
             headless: parts.method == Method::HEAD,
             version: parts.version,
             connection: connection.clone(),
+            hsts: hsts.cloned(),
+        }
+    }
+
+    /// What every answer carries.
+    fn sign(&self, headers: &mut HeaderMap) {
+        headers.insert(X_REQUEST_ID, self.id.clone());
+        if let Some(hsts) = &self.hsts {
+            headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
     }
 
@@ -85,6 +106,9 @@ pub(super) fn answer(answer: Answer, mut record: Record, context: &Context) -> R
             ending.headless |= head.status == StatusCode::NOT_MODIFIED;
             // 405 and 416 of a page are written there and bring their reason along.
             let reason = head.extensions.remove().unwrap_or(Reason::Completed);
+            if let Some(hsts) = &context.hsts {
+                head.headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+            }
             return Response::from_parts(head, Body::page(page, record, reason, ending));
         }
         Answer::Whole(whole) => {
@@ -121,7 +145,7 @@ pub(super) fn answer(answer: Answer, mut record: Record, context: &Context) -> R
             response
         }
     };
-    response.headers_mut().insert(X_REQUEST_ID, context.id.clone());
+    context.sign(response.headers_mut());
     response
 }
 
@@ -174,7 +198,7 @@ pub(super) fn refusal(
     *response.status_mut() = reason.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(X_REQUEST_ID, context.id.clone());
+    context.sign(headers);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(after) = refusal.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
@@ -182,7 +206,7 @@ pub(super) fn refusal(
     // Programs are told how to say who they are; a page would only make the browser show its own box.
     if reason == Reason::IdentityRequired
         && context.shape != Shape::Plain
-        && let Ok(challenge) = HeaderValue::from_str(&challenge(realm))
+        && let Ok(challenge) = HeaderValue::from_str(&basic(realm))
     {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
@@ -210,7 +234,7 @@ pub(super) fn refusal(
 }
 
 /// RFC 7617, with the realm as a quoted string.
-fn challenge(realm: &str) -> String {
+fn basic(realm: &str) -> String {
     let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
     format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")
 }
@@ -248,6 +272,12 @@ pub(super) fn health(method: &Method) -> Result<Response<Bytes>, Refusal> {
         return Err(Reason::MethodNotAllowed.into());
     }
     Ok(plain(Bytes::from_static(b"OK"), "text/plain"))
+}
+
+/// HTTP-01 (RFC 8555, 8.3).
+pub(super) fn challenge(challenges: &Challenges, path: &str) -> Result<Response<Bytes>, Refusal> {
+    let answer = challenges.http(path).ok_or(Reason::NotFound)?;
+    Ok(plain(answer.into(), "application/octet-stream"))
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use http::Method;
 
 use crate::api::Operation;
+use crate::certificate::HTTP_01_PREFIX;
 use crate::config::Endpoint;
 use crate::types::percent_decoded;
 
@@ -10,6 +11,8 @@ use crate::types::percent_decoded;
 pub(crate) enum Route {
     Health,
     Ready,
+    /// A certificate authority's question.
+    Challenge,
     Api(Operation),
     /// Under `/v1/`, in whatever spelling, and not one of the operations.
     UnknownApi,
@@ -20,6 +23,7 @@ pub(crate) fn find(method: &Method, path: &str, endpoints: &[Endpoint]) -> Route
     match path {
         "/health" => Route::Health,
         "/health/ready" => Route::Ready,
+        _ if path.starts_with(HTTP_01_PREFIX) => Route::Challenge,
         _ => match Operation::find(method, path, endpoints) {
             Some(operation) => Route::Api(operation),
             None if is_api(path) => Route::UnknownApi,

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
+use rustls::ServerConfig;
 
 use super::models::Registry;
 use crate::access::Rules;
 use crate::api::CacheSalt;
 use crate::api::body::BodyBudget;
+use crate::certificate::Challenges;
 use crate::config::{Config, Mode};
 use crate::fetch::Fetcher;
 use crate::ui::Site;
@@ -18,6 +21,10 @@ pub(crate) struct Snapshot {
     pub(crate) config: Arc<Config>,
     pub(crate) mode: Mode,
     pub(crate) access: Rules,
+    /// Strict-Transport-Security, where browsers are to remember that they come by https.
+    pub(crate) hsts: Option<HeaderValue>,
+    /// How TLS is spoken on new connections; `None`: nowhere.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) models: Registry,
     pub(crate) site: Arc<Site>,
     /// The same one after every reload: what is cached stays of use.
@@ -29,6 +36,8 @@ pub(crate) struct Door {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) budget: Arc<BodyBudget>,
     pub(crate) fetcher: Fetcher,
+    /// What a certificate authority may be asking for.
+    pub(crate) challenges: Arc<Challenges>,
     /// No new work is wanted: `/health/ready` says so, and connections close after their answer.
     pub(crate) draining: AtomicBool,
 }

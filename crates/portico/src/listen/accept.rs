@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Phase;
 use super::connection::{self, Shared};
 use super::live::{ConnectionLimits, Connections, LiveThread};
+use super::{Phase, Scheme};
 use crate::front::Door;
 
 /// Runs until the phase leaves [`Phase::Serving`]; the socket is closed then.
 pub(crate) async fn accept(
     listener: TcpListener,
+    scheme: Scheme,
     door: Arc<Door>,
     connections: Arc<Connections>,
     live: Rc<LiveThread>,
@@ -38,15 +39,12 @@ pub(crate) async fn accept(
                 let snapshot = door.snapshot.load();
                 let listen = &snapshot.config.listen;
                 let address = peer.ip().to_canonical();
-                let limits = ConnectionLimits {
-                    total: listen.max_connections,
-                    per_address: listen.max_connections_per_address,
-                };
-                let trusted = listen.trusted_proxies.iter().any(|net| net.contains(&address));
+                let trusted = crate::access::is_trusted(address, &listen.trusted_proxies);
+                let limits = ConnectionLimits::of(listen);
                 let Some(guard) = connections.enter(address, trusted, limits) else { continue };
-                let shared =
-                    Shared { door: door.clone(), phase: phase.clone(), _live: live.enter(), _guard: guard };
-                tokio::task::spawn_local(connection::serve(stream, address, shared));
+                let is_proxy = trusted && listen.proxy_protocol;
+                let shared = Shared { door: door.clone(), phase: phase.clone(), _live: live.enter(), guard };
+                tokio::task::spawn_local(connection::serve(stream, address, scheme, is_proxy, shared));
             }
             Err(error) => match kind(&error) {
                 ErrorClass::Connection => {}

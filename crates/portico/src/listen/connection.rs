@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -20,14 +21,15 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::Phase;
 use super::frames::{Frames, PREFACE, Tally};
+use super::handshake::{self, Greeted, Protocol};
 use super::http1;
-use super::live::{ConnectionGuard, LiveGuard};
+use super::live::{ConnectionGuard, ConnectionLimits, LiveGuard};
 use super::state::{Expired, InFlight, State};
+use super::{Phase, Scheme};
 use crate::api::body;
 use crate::config::Limits;
-use crate::front::{self, Body, BodyError, Connection as _, Door};
+use crate::front::{self, Body, BodyError, Connection as _, Door, Snapshot};
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
@@ -52,36 +54,97 @@ pub(super) struct Shared {
     pub(super) door: Arc<Door>,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) _live: LiveGuard,
-    pub(super) _guard: ConnectionGuard,
+    pub(super) guard: ConnectionGuard,
 }
 
 /// Serves until the connection ends. Dropped, it closes the socket and every request on it ends as "client left".
-pub(super) async fn serve(mut stream: TcpStream, peer: IpAddr, shared: Shared) {
+/// `is_proxy`: it comes from a proxy that has to say whose it is.
+pub(super) async fn serve(
+    mut stream: TcpStream,
+    mut peer: IpAddr,
+    scheme: Scheme,
+    is_proxy: bool,
+    mut shared: Shared,
+) {
     let _ = stream.set_nodelay(true);
     let snapshot = shared.door.snapshot.load_full();
-    let (timeouts, limits) = (&snapshot.config.timeouts, &snapshot.config.limits);
-    let state = State::new(peer, timeouts);
-    let prefix = tokio::select! {
-        biased;
-        prefix = read_prefix(&mut stream, timeouts.request_headers) => prefix,
-        // Nothing was asked yet, so nothing is lost.
-        _ = beyond(shared.phase.clone(), Phase::Serving) => return,
+    // Nothing was asked yet, so nothing is lost at a stop.
+    let stopping = beyond(shared.phase.clone(), Phase::Serving);
+    let greeting = async {
+        if is_proxy {
+            peer = handshake::announced(&mut stream, peer).await?;
+            if !shared.guard.belongs_to(peer, ConnectionLimits::of(&snapshot.config.listen)) {
+                return Err(io::ErrorKind::QuotaExceeded.into());
+            }
+        }
+        match (scheme, &snapshot.tls) {
+            (Scheme::Https, Some(config)) => handshake::greet(stream, config.clone()).await,
+            _ => Ok(Greeted::Plain(stream)),
+        }
     };
-    if prefix.is_empty() {
-        return;
-    }
-    let limits = limits.clone();
-    drop(snapshot);
-    if prefix.starts_with(PREFACE) {
-        state.becomes_http2();
-        http2(stream, prefix, limits, &state, shared).await;
-    } else {
-        http1::serve(stream, prefix, http1::Bounds::new(&limits), &state, shared).await;
+    let greeted = tokio::select! {
+        biased;
+        greeted = tokio::time::timeout(snapshot.config.timeouts.handshake, Box::pin(greeting)) => greeted,
+        _ = stopping => return,
+    };
+    match greeted {
+        Ok(Ok(Greeted::Secure(stream, protocol, tls))) => {
+            let state = State::new(peer, Some(tls), &snapshot.config.timeouts);
+            talk(*stream, Some(protocol), &snapshot, &state, shared).await;
+        }
+        Ok(Ok(Greeted::Plain(stream))) if scheme == Scheme::Http => {
+            let state = State::new(peer, None, &snapshot.config.timeouts);
+            talk(stream, None, &snapshot, &state, shared).await;
+        }
+        Ok(Ok(Greeted::Plain(stream))) => refuse_plain(stream, peer, shared.phase).await,
+        Ok(Ok(Greeted::Proven)) => tracing::debug!("a certificate authority has checked a name"),
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection was not begun"),
+        Err(_) => tracing::debug!(%peer, "a connection was not begun within timeouts.handshake"),
     }
 }
 
+/// One connection's requests. `protocol`: as TLS has agreed on it; in the clear its first bytes tell.
+async fn talk<S>(
+    mut stream: S,
+    protocol: Option<Protocol>,
+    snapshot: &Snapshot,
+    state: &Rc<State>,
+    shared: Shared,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let limits = snapshot.config.limits.clone();
+    let prefix = tokio::select! {
+        biased;
+        prefix = read_prefix(&mut stream, snapshot.config.timeouts.request_headers) => prefix,
+        _ = beyond(shared.phase.clone(), Phase::Serving) => BytesMut::new(),
+    };
+    if prefix.is_empty() {
+        // Nothing was asked, or nothing more is taken: a word of goodbye, where TLS has one.
+        let _ = tokio::time::timeout(LINGER_PAUSE, stream.shutdown()).await;
+        return;
+    }
+    match (protocol, prefix.starts_with(PREFACE)) {
+        (None | Some(Protocol::Http2), true) => {
+            state.becomes_http2();
+            http2(stream, prefix, limits, state, shared).await;
+        }
+        (None | Some(Protocol::Http1), _) => {
+            http1::serve(stream, prefix, http1::Bounds::new(&limits), state, shared).await;
+        }
+        (Some(Protocol::Http2), false) => {}
+    }
+}
+
+/// A browser that was sent to the https port without https gets a sentence, not a broken connection.
+async fn refuse_plain(mut stream: TcpStream, peer: IpAddr, phase: watch::Receiver<Phase>) {
+    let answer = front::unread(b"", peer, &Reason::PlainHttp.into());
+    let _ = tokio::time::timeout(LINGER_PAUSE, stream.write_all(&answer)).await;
+    linger(stream, phase).await;
+}
+
 /// Enough bytes to tell the two protocols apart, or as many as came.
-async fn read_prefix(stream: &mut TcpStream, deadline: Duration) -> BytesMut {
+async fn read_prefix(stream: &mut (impl AsyncRead + Unpin), deadline: Duration) -> BytesMut {
     let mut prefix = BytesMut::with_capacity(4096);
     let read = async {
         while let Ok(1..) = stream.read_buf(&mut prefix).await {
@@ -95,7 +158,10 @@ async fn read_prefix(stream: &mut TcpStream, deadline: Duration) -> BytesMut {
     prefix
 }
 
-async fn http2(stream: TcpStream, prefix: BytesMut, limits: Limits, state: &Rc<State>, shared: Shared) {
+async fn http2<S>(stream: S, prefix: BytesMut, limits: Limits, state: &Rc<State>, shared: Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     // Twice what a head may have: what is only somewhat too large gets an answer.
     let largest_list_bytes = limits.header_bytes.saturating_mul(2);
     let tally = Tally::new(largest_list_bytes as usize + limits.target_bytes as usize + 1024);

@@ -4,15 +4,23 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+
+use crate::config::Listen;
 
 /// `listen.max_connections` and `listen.max_connections_per_address`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionLimits {
     pub(crate) total: u32,
     pub(crate) per_address: u32,
+}
+
+impl ConnectionLimits {
+    pub(super) fn of(listen: &Listen) -> Self {
+        Self { total: listen.max_connections, per_address: listen.max_connections_per_address }
+    }
 }
 
 /// All connections of the process.
@@ -31,7 +39,8 @@ struct Counts {
 #[derive(Debug)]
 pub(super) struct ConnectionGuard {
     connections: Arc<Connections>,
-    address: IpAddr,
+    /// `None`: counted towards the total alone.
+    address: Option<IpAddr>,
 }
 
 impl Connections {
@@ -43,38 +52,72 @@ impl Connections {
         trusted: bool,
         limits: ConnectionLimits,
     ) -> Option<ConnectionGuard> {
-        let address = network(peer);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_here = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.total >= limits.total || (!trusted && from_here >= limits.per_address) {
+        let address = (!trusted).then(|| network(peer));
+        let mut counts = self.lock();
+        if counts.total >= limits.total || !counts.count_address(address, limits) {
             counts.refused += 1;
             return None;
         }
         counts.total += 1;
-        *counts.by_address.entry(address).or_default() += 1;
         Some(ConnectionGuard { connections: self.clone(), address })
     }
 
     /// Closed unheard since the start, because a limit was reached.
     pub(crate) fn refused(&self) -> u64 {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).refused
+        self.lock().refused
     }
 
     pub(crate) fn total(&self) -> u32 {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).total
+        self.lock().total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// False: there are as many of this address as there may be.
+    fn count_address(&mut self, address: Option<IpAddr>, limits: ConnectionLimits) -> bool {
+        let Some(address) = address else { return true };
+        let from_here = self.by_address.entry(address).or_default();
+        if *from_here >= limits.per_address {
+            return false;
+        }
+        *from_here += 1;
+        true
+    }
+
+    fn discount_address(&mut self, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        if let Some(count) = self.by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl ConnectionGuard {
+    /// A proxy has said whose connection it is: it counts for that address from now on. False: it may not.
+    pub(super) fn belongs_to(&mut self, client: IpAddr, limits: ConnectionLimits) -> bool {
+        let address = Some(network(client));
+        let mut counts = self.connections.lock();
+        if !counts.count_address(address, limits) {
+            counts.refused += 1;
+            return false;
+        }
+        counts.discount_address(std::mem::replace(&mut self.address, address));
+        true
     }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let mut counts = self.connections.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.connections.lock();
         counts.total -= 1;
-        if let Some(count) = counts.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_address.remove(&self.address);
-            }
-        }
+        counts.discount_address(self.address);
     }
 }
 
@@ -134,7 +177,13 @@ mod tests {
         let _other = enter("2001:db8:0:1::1", false).unwrap();
         assert!(enter("192.0.2.1", false).is_none(), "the total");
         drop(first);
-        assert!(enter("2001:db8::2", true).is_some());
-        assert_eq!((connections.total(), connections.refused()), (2, 2));
+        let mut proxy = enter("2001:db8::2", true).unwrap();
+        assert!(proxy.belongs_to("192.0.2.7".parse().unwrap(), limits));
+        assert!(
+            !proxy.belongs_to("192.0.2.7".parse().unwrap(), ConnectionLimits { per_address: 1, ..limits })
+        );
+        drop(proxy);
+        assert_eq!((connections.total(), connections.refused()), (2, 3));
+        assert!(connections.lock().by_address.len() == 2, "nothing is kept of who has gone");
     }
 }

@@ -6,16 +6,34 @@ mod accept;
 mod bind;
 mod connection;
 mod frames;
+mod handshake;
 mod http1;
 mod io;
 mod live;
+mod proxy_protocol;
 mod state;
 
 pub(crate) use accept::accept;
-pub(crate) use bind::bind;
+pub(crate) use bind::{BindError, Bound, bind};
 #[cfg(feature = "fuzzing")]
 pub(crate) use http1::{Bounds, Course};
 pub(crate) use live::{Connections, LiveThread};
+
+/// What is spoken on a listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
 
 /// What all data threads are told when the process is to end. Only ever goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::config::Timeouts;
-use crate::front;
+use crate::front::{self, Tls};
 use crate::reason::Reason;
 use crate::sys::clock::Instant;
 
@@ -27,6 +27,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct State {
     peer: IpAddr,
+    tls: Option<Tls>,
     /// HTTP/2 runs each answer in a task of its own, and holds back what a client does not take without the socket
     /// knowing.
     is_http2: Cell<bool>,
@@ -64,10 +65,11 @@ struct Answering {
 }
 
 impl State {
-    pub(super) fn new(peer: IpAddr, timeouts: &Timeouts) -> Rc<Self> {
+    pub(super) fn new(peer: IpAddr, tls: Option<Tls>, timeouts: &Timeouts) -> Rc<Self> {
         let Timeouts { request_headers, keep_alive, write_stall, .. } = timeouts;
         Rc::new(Self {
             peer,
+            tls,
             is_http2: Cell::new(false),
             in_flight: RefCell::default(),
             head_since: Cell::new(Some(Instant::now())),
@@ -241,8 +243,8 @@ impl front::Connection for State {
         self.peer
     }
 
-    fn is_tls(&self) -> bool {
-        false
+    fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     fn is_cut(&self) -> bool {
@@ -288,7 +290,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_an_idle_time_and_a_stall_have_their_own_deadlines() {
-        let state = State::new("192.0.2.1".parse().unwrap(), &timeouts());
+        let state = State::new("192.0.2.1".parse().unwrap(), None, &timeouts());
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert_eq!(state.expired(after(29)), None);
         assert_eq!(state.expired(after(30)), Some(Expired::Headers));
@@ -308,7 +310,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn over_http_2_each_answer_has_to_be_taken() {
-        let state = State::new("192.0.2.1".parse().unwrap(), &timeouts());
+        let state = State::new("192.0.2.1".parse().unwrap(), None, &timeouts());
         state.becomes_http2();
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         let (first, second) = (state.begin(), state.begin());
@@ -327,7 +329,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_to_close_is_not_idle_for_long() {
-        let state = State::new("192.0.2.1".parse().unwrap(), &timeouts());
+        let state = State::new("192.0.2.1".parse().unwrap(), None, &timeouts());
         drop(state.begin());
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert_eq!(state.expired(after(2)), None);

@@ -42,7 +42,9 @@ pub(super) fn json(outcome: &Outcome, out: &mut Vec<u8>) {
     number(outcome.tokens_out, out);
     out.extend_from_slice(b",\"images\":");
     number(Some(u64::from(outcome.images)), out);
-    out.extend_from_slice(b",\"tls\":null,\"protocol\":\"");
+    out.extend_from_slice(b",\"tls\":");
+    string(outcome.tls, out);
+    out.extend_from_slice(b",\"protocol\":\"");
     out.extend_from_slice(protocol(outcome.version).as_bytes());
     out.extend_from_slice(b"\",\"user_agent\":");
     string(shown(outcome.user_agent.as_ref()).as_deref(), out);

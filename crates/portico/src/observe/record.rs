@@ -21,6 +21,8 @@ pub(crate) struct Outcome {
     /// Only its path is ever written. `None`: what came was no request.
     pub(crate) uri: Option<http::Uri>,
     pub(crate) version: http::Version,
+    /// As Nginx's `$ssl_protocol` has it; `None`: in the clear.
+    pub(crate) tls: Option<&'static str>,
     pub(crate) status: u16,
     pub(crate) reason: Reason,
     pub(crate) bytes_in: u64,
@@ -89,6 +91,7 @@ impl Record {
                 method: request.method.clone(),
                 uri: Some(request.uri.clone()),
                 version: request.version,
+                tls: None,
                 status: 0,
                 reason: Reason::ClientLeft,
                 bytes_in: 0,

@@ -125,6 +125,12 @@ reasons! {
         "Portico 处于本地模式:只接受本机程序和浏览器以 localhost 直接访问,中间不能有代理或隧道。要共享,请在 portico.toml 中设置 site.names 和 [access]。";
     OriginRefused 403 Permission "origin_refused"
         "A page of another site may not open a session here." "其他网站的页面不能在此打开会话。";
+    HttpsRequired 403 Permission "https_required"
+        "This site is served over https only: use https:// in the address. A key that was sent with this request went over the network in the clear; consider replacing it."
+        "此站点只通过 https 提供服务:请在地址中使用 https://。随本次请求发送的密钥已在网络上明文传输,建议更换。";
+    PlainHttp 400 InvalidRequest "plain_http"
+        "This port speaks https, and plain http was sent to it: use https:// in the address."
+        "此端口使用 https,但收到的是明文 http:请在地址中使用 https://。";
     UnknownHost 421 InvalidRequest "unknown_host"
         "This server does not serve that host name." "此服务器不提供该主机名。";
 

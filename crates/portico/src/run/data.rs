@@ -1,6 +1,5 @@
 //! The data threads.
 
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -11,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::front::Door;
-use crate::listen::{Connections, LiveThread, Phase, accept};
+use crate::listen::{Bound, Connections, LiveThread, Phase, accept};
 use crate::observe::{LogHandle, flush_thread};
 use crate::sys::deadline::wake_late;
 use crate::sys::large_buffers;
@@ -34,10 +33,7 @@ pub(super) struct Shared {
 
 /// Starts one thread per entry of `listeners`. They end when the phase has left `Serving` and their connections are
 /// gone, or shortly after `Cut`.
-pub(super) fn start(
-    listeners: Vec<Vec<TcpListener>>,
-    shared: &Shared,
-) -> std::io::Result<Vec<JoinHandle<()>>> {
+pub(super) fn start(listeners: Vec<Bound>, shared: &Shared) -> std::io::Result<Vec<JoinHandle<()>>> {
     listeners
         .into_iter()
         .enumerate()
@@ -57,14 +53,15 @@ pub(super) fn start(
         .collect()
 }
 
-async fn thread(listeners: Vec<TcpListener>, shared: Shared) {
+async fn thread(listeners: Bound, shared: Shared) {
     let Shared { door, connections, mut phase, log } = shared;
     let live = Rc::new(LiveThread::default());
     let accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| {
+        .map(|(scheme, listener)| {
             tokio::task::spawn_local(accept(
                 listener,
+                scheme,
                 door.clone(),
                 connections.clone(),
                 live.clone(),

@@ -13,11 +13,11 @@ use super::{data, lock};
 use crate::access::Rules;
 use crate::admin;
 use crate::api::CacheSalt;
-use crate::config::{Engine, Environment, Loaded, Problems};
-use crate::control::{self, Control, ErrorLog, Plan};
+use crate::config::{Config, Engine, Environment, Loaded, Problems};
+use crate::control::{self, Certificates, Control, ErrorLog, Plan};
 use crate::fetch::Fetcher;
-use crate::front::{Door, Snapshot};
-use crate::listen::{self, Connections, Phase};
+use crate::front::{Door, Snapshot, strict_transport_security};
+use crate::listen::{self, BindError, Bound, Connections, Phase, Scheme};
 use crate::observe::AccessLog;
 use crate::supervise::Supervised;
 use crate::types::{Text, text};
@@ -33,8 +33,8 @@ pub(crate) enum StartError {
 
 /// Told once everything listens.
 pub(crate) struct Announce<'a> {
-    pub(crate) listeners: &'a [std::net::SocketAddr],
-    pub(crate) config: &'a crate::config::Config,
+    pub(crate) listeners: &'a [(Scheme, std::net::SocketAddr)],
+    pub(crate) config: &'a Config,
 }
 
 /// Serves until it is told to stop. Returns when every connection, log line and model process is done with.
@@ -53,7 +53,13 @@ pub(crate) fn serve(
     let _lock = prepare_data_dir(&config)?;
     let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let listeners = listen::bind(&config.listen.http, threads).map_err(|error| other(error.text()))?;
+    let (listeners, has_https) = bind(&config, threads).map_err(|error| other(error.text()))?;
+    let certificates =
+        if has_https { Some(Certificates::open(&config).map_err(StartError::Other)?) } else { None };
+    let tls = match &certificates {
+        Some(certificates) => Some(certificates.server_config(&config).map_err(StartError::Other)?),
+        None => None,
+    };
     let access_log = AccessLog::start(&config.log.access, config.log.format)
         .map_err(|error| other(control::unopened::access_log(&config.log, &error)))?;
     let cache_salt = CacheSalt::draw().map_err(|error| {
@@ -76,7 +82,7 @@ pub(crate) fn serve(
             .first()
             .into_iter()
             .flatten()
-            .filter_map(|listener| listener.local_addr().ok())
+            .filter_map(|(scheme, listener)| Some((*scheme, listener.local_addr().ok()?)))
             .collect();
         let (phase, receiver) = watch::channel(Phase::Serving);
         let control = Arc::new(Control {
@@ -84,6 +90,8 @@ pub(crate) fn serve(
                 snapshot: ArcSwap::from_pointee(Snapshot {
                     mode: config.mode(),
                     access: Rules::new(&config),
+                    hsts: strict_transport_security(&config),
+                    tls,
                     models: control::registry(&models),
                     site,
                     cache_salt,
@@ -91,6 +99,7 @@ pub(crate) fn serve(
                 }),
                 budget: Arc::default(),
                 fetcher: Fetcher::default(),
+                challenges: certificates.as_ref().map(Certificates::challenges).unwrap_or_default(),
                 draining: false.into(),
             }),
             connections: Arc::new(Connections::default()),
@@ -102,6 +111,7 @@ pub(crate) fn serve(
             log: Arc::new(ArcSwap::from_pointee(access_log.handle())),
             access_log: SyncMutex::new(access_log),
             error_log,
+            certificates,
             models: Mutex::new(models),
             leaving: SyncMutex::default(),
             reloads: AtomicU64::new(0),
@@ -128,8 +138,29 @@ pub(crate) fn serve(
     })
 }
 
+/// The sockets, and whether https is among them. Where nobody has written `listen.https`, and nobody waits for it by a
+/// public name, a port that is taken costs https and not the start.
+fn bind(config: &Config, threads: usize) -> Result<(Vec<Bound>, bool), BindError> {
+    let http = config.listen.http.iter().map(|address| (Scheme::Http, *address));
+    let https = config.listen.https.iter().map(|address| (Scheme::Https, *address));
+    if !config.has_https() {
+        return Ok((listen::bind(&http.collect::<Vec<_>>(), threads)?, false));
+    }
+    let all: Vec<_> = http.clone().chain(https).collect();
+    let is_wish =
+        !config.listen.https_written && config.site.names.is_empty() && !config.listen.http.is_empty();
+    match listen::bind(&all, threads) {
+        Ok(listeners) => Ok((listeners, true)),
+        Err(error) if is_wish && error.scheme == Scheme::Https => {
+            tracing::warn!("https is not served: {}", error.text().en);
+            Ok((listen::bind(&http.collect::<Vec<_>>(), threads)?, false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The folder, and the lock on it where processes are run from it.
-fn prepare_data_dir(config: &crate::config::Config) -> Result<Option<lock::DataDirLock>, StartError> {
+fn prepare_data_dir(config: &Config) -> Result<Option<lock::DataDirLock>, StartError> {
     let folder = config.site.data_dir.display();
     let failed = |error: std::io::Error| {
         StartError::Other(text!(

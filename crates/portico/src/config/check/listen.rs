@@ -20,6 +20,7 @@ pub(super) fn listen(
     // Where the mode can't be told, the closed default stands in; the file is refused anyway.
     let local = local.unwrap_or(true);
     let http = reader.take_or(&keys::HTTP, default_listeners(local, 8080, 80));
+    let https_written = reader.is_written(&keys::HTTPS);
     let https = reader.take_or(&keys::HTTPS, default_listeners(local, 8443, 443));
     let admin = admin(&mut reader, site);
     let metrics = reader.take(&keys::METRICS);
@@ -62,6 +63,7 @@ pub(super) fn listen(
     gather!(Listen {
         http: http,
         https: https,
+        https_written: Some(https_written),
         admin: admin,
         metrics: metrics,
         trusted_proxies: trusted_proxies(&mut reader),

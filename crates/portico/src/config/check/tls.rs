@@ -1,17 +1,17 @@
 //! `[tls]`
 
 use super::gather;
-use crate::config::checked::{Issuer, Site, Tls};
-use crate::config::keys::{site as site_keys, tls as keys};
-use crate::config::problem::{Code, Problem, Severity, Spot};
-use crate::config::reader::{Reader, not_built};
+use crate::config::checked::{Challenge, Issuer, Site, Tls};
+use crate::config::keys::tls as keys;
+use crate::config::problem::{Code, Problem};
+use crate::config::reader::Reader;
 use crate::types::text;
 
 pub(super) fn tls(file: &mut Reader<'_, '_, '_>, site: Option<&Site>, local: Option<bool>) -> Option<Tls> {
     let has_names = site.is_some_and(|site| !site.names.is_empty());
-    let names = file.section("site").spot_of(&site_keys::NAMES);
     let mut reader = file.section("tls");
-    let issuer = issuer(&mut reader, has_names, &names);
+    let default_issuer = if has_names { Issuer::LetsEncrypt } else { Issuer::Local };
+    let issuer = reader.take_or(&keys::ISSUER, default_issuer);
     let certificate = reader.take(&keys::CERTIFICATE);
     let key = reader.take(&keys::KEY);
     if issuer == Some(Issuer::Files) {
@@ -22,6 +22,15 @@ pub(super) fn tls(file: &mut Reader<'_, '_, '_>, site: Option<&Site>, local: Opt
     let eab_hmac_file = reader.section("eab").take(&keys::EAB_HMAC_FILE);
     let dns_provider = reader.section("dns").take(&keys::DNS_PROVIDER);
     let dns_credentials_file = reader.section("dns").take(&keys::DNS_CREDENTIALS_FILE);
+    let challenge = reader.take(&keys::CHALLENGE);
+    if let (Some(kid), Some(file)) = (&eab_kid, &eab_hmac_file) {
+        whole_account(&mut reader, kid, file.is_some());
+    }
+    if let (Some(Challenge::Dns01), Some(provider), Some(file)) =
+        (challenge, &dns_provider, &dns_credentials_file)
+    {
+        needed_for_dns(&mut reader, provider, file.is_some());
+    }
     let redirect_default = local.is_some_and(|local| !local);
     let base = reader.absolute("");
     let absolute =
@@ -29,7 +38,7 @@ pub(super) fn tls(file: &mut Reader<'_, '_, '_>, site: Option<&Site>, local: Opt
     gather!(Tls {
         issuer: issuer,
         fallback: reader.take(&keys::FALLBACK),
-        challenge: reader.take(&keys::CHALLENGE),
+        challenge: challenge,
         profile: reader.take(&keys::PROFILE),
         eab_kid: eab_kid,
         eab_hmac_file: absolute(eab_hmac_file),
@@ -44,38 +53,45 @@ pub(super) fn tls(file: &mut Reader<'_, '_, '_>, site: Option<&Site>, local: Opt
     })
 }
 
-/// Certificates are not built yet: whoever writes an issuer, or names that would get one, must hear that the site would
-/// be served in the clear. The unwritten `local` of local mode is no promise to anybody.
-fn issuer(reader: &mut Reader<'_, '_, '_>, has_names: bool, names: &Spot) -> Option<Issuer> {
-    let written = reader.take_written(&keys::ISSUER).ok()?;
-    let spot = reader.spot_of(&keys::ISSUER);
-    let say_off = text!(
-        "write tls.issuer = \"off\" until certificates are built",
-        "证书功能实现之前,请写 tls.issuer = \"off\""
+/// An external account is a key id and a key, or nothing.
+fn whole_account(reader: &mut Reader<'_, '_, '_>, kid: &str, has_key: bool) {
+    let (here, missing) = match (kid.is_empty(), has_key) {
+        (false, false) => (reader.section("eab").spot_of(&keys::EAB_KID), "hmac_file"),
+        (true, true) => (reader.section("eab").spot_of(&keys::EAB_HMAC_FILE), "kid"),
+        _ => return,
+    };
+    reader.judge.push(
+        Problem::error(
+            Code::Missing,
+            &here,
+            text!("`tls.eab.{missing}` is missing beside it", "缺少与之配套的 `tls.eab.{missing}`"),
+        )
+        .label(text!("the authority gives both, a key id and a key", "颁发机构会同时给出密钥编号和密钥")),
     );
-    match written {
-        Some(Issuer::Off) => Some(Issuer::Off),
-        Some(issuer) => {
-            reader.judge.unbuilt.push(not_built(&spot, Severity::Error).help(say_off));
-            Some(issuer)
-        }
-        None if has_names => {
-            let spot = Spot { key: spot.key, span: names.span.clone() };
-            let problem = Problem::error(
-                Code::NotBuiltProtection,
-                &spot,
-                text!(
-                    "with `site.names` the default of `tls.issuer` is letsencrypt, and certificates are not built yet",
-                    "写了 `site.names` 时 `tls.issuer` 默认为 letsencrypt,而证书功能尚未实现"
-                ),
-            )
-            .label(text!("these names would be served in the clear", "这些域名将以明文提供服务"))
-            .help(say_off);
-            reader.judge.unbuilt.push(problem);
-            Some(Issuer::LetsEncrypt)
-        }
-        None => Some(Issuer::Local),
-    }
+}
+
+/// DNS-01 needs somebody who writes the record.
+fn needed_for_dns(reader: &mut Reader<'_, '_, '_>, provider: &str, has_credentials: bool) {
+    let missing = match (provider.is_empty(), has_credentials) {
+        (true, _) => "dns.provider",
+        (false, false) => "dns.credentials_file",
+        (false, true) => return,
+    };
+    let spot = reader.spot_of(&keys::CHALLENGE);
+    reader.judge.push(
+        Problem::error(
+            Code::Missing,
+            &spot,
+            text!(
+                "`tls.challenge` is \"dns-01\", and `tls.{missing}` is empty",
+                "`tls.challenge` 为 \"dns-01\",但 `tls.{missing}` 为空"
+            ),
+        )
+        .label(text!(
+            "add dns = {{ provider = \"alidns\", credentials_file = \"/path/to/credentials\" }}",
+            "请加上 dns = {{ provider = \"alidns\", credentials_file = \"/path/to/credentials\" }}"
+        )),
+    );
 }
 
 fn needed_for_files(reader: &mut Reader<'_, '_, '_>, missing: bool, name: &str) {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::table;
 use crate::config::MetricsAddress;
 use crate::config::form;
-use crate::config::key::Built::{Later, LaterProtects, Yes};
+use crate::config::key::Built::{Later, Yes};
 use crate::config::key::Default::{Depends, Is};
 use crate::config::rule::{Flag, Form, List, Period, Whole};
 use crate::types::Text;
@@ -32,7 +32,7 @@ table! {
         Depends(Text::fixed(r#"["127.0.0.1:8080"] in local mode, else ["0.0.0.0:80", "[::]:80"]"#, r#"本地模式为 ["127.0.0.1:8080"],否则为 ["0.0.0.0:80", "[::]:80"]"#)), Yes,
         "Addresses for plain http.", "明文 http 的监听地址。";
     HTTPS "https": List<Form<SocketAddr>> = List { item: LISTENER, max: 32 },
-        Depends(Text::fixed(r#"["127.0.0.1:8443"] in local mode, else ["0.0.0.0:443", "[::]:443"]"#, r#"本地模式为 ["127.0.0.1:8443"],否则为 ["0.0.0.0:443", "[::]:443"]"#)), Later,
+        Depends(Text::fixed(r#"["127.0.0.1:8443"] in local mode, else ["0.0.0.0:443", "[::]:443"]"#, r#"本地模式为 ["127.0.0.1:8443"],否则为 ["0.0.0.0:443", "[::]:443"]"#)), Yes,
         "Addresses for https.", "https 的监听地址。";
     ADMIN "admin": Form<Option<PathBuf>> = Form { read: form::unix_socket, words: &[], is: Text::fixed("unix:/path", "unix:/路径") },
         Depends(Text::fixed(
@@ -47,7 +47,7 @@ table! {
     TRUSTED_PROXIES "trusted_proxies": List<Form<IpNet>> = List { item: NETWORK, max: 256 }, Is("[]"), Yes,
         "Proxies in front whose X-Forwarded-For (and PROXY protocol) is believed. Anybody else's is thrown away.",
         "前置代理的网段,只有它们的 X-Forwarded-For(及 PROXY 协议)会被采信,其他来源的一律丢弃。";
-    PROXY_PROTOCOL "proxy_protocol": Flag = Flag, Is("false"), LaterProtects,
+    PROXY_PROTOCOL "proxy_protocol": Flag = Flag, Is("false"), Yes,
         "Connections of trusted proxies begin with a PROXY protocol header.",
         "受信任代理的连接以 PROXY 协议头开始。";
     MAX_CONNECTIONS "max_connections": Whole<u32> = Whole::between(16, 1_000_000), Is("20000"), Yes,
@@ -61,7 +61,7 @@ table! {
     TIMEOUTS "timeouts"
     "Named deadlines. There is never one total for a request." "各个有名字的时限。请求从来没有总时限。";
 
-    HANDSHAKE "handshake": Period = Period::between("1s", "5m"), Is(r#""10s""#), Later,
+    HANDSHAKE "handshake": Period = Period::between("1s", "5m"), Is(r#""10s""#), Yes,
         "The TLS handshake of a client.", "客户端 TLS 握手的时限。";
     REQUEST_HEADERS "request_headers": Period = Period::between("1s", "10m"), Is(r#""30s""#), Yes,
         "From the first byte of a request to the end of its headers.", "从请求的第一个字节到请求头结束。";

@@ -13,15 +13,6 @@ fn a_protection_that_is_not_built_stops_the_start_and_only_warns_in_check() {
         ("[access]\nsession = \"1d\"", "access.session"),
         ("[access]\nlockout = { failures = 3 }", "access.lockout.failures"),
         ("[access]\nadmin_allow = [\"10.0.0.1\"]", "access.admin_allow"),
-        ("[listen]\nproxy_protocol = true", "listen.proxy_protocol"),
-        ("[tls]\nissuer = \"letsencrypt\"", "tls.issuer"),
-        ("[tls]\nissuer = \"local\"", "tls.issuer"),
-        ("[site]\nnames = [\"a.example\"]", "tls.issuer"),
-        ("[tls]\nmin_version = \"1.3\"", "tls.min_version"),
-        ("[tls]\nca_file = \"/c\"", "tls.ca_file"),
-        ("[tls]\ncertificate = \"/c\"", "tls.certificate"),
-        ("[tls]\neab = { kid = \"k\" }", "tls.eab.kid"),
-        ("[tls]\ndns = { provider = \"p\" }", "tls.dns.provider"),
         ("[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"nobody\"", "model[0].user"),
     ] {
         let loaded = valid(text);
@@ -38,13 +29,8 @@ fn a_protection_that_is_not_built_stops_the_start_and_only_warns_in_check() {
 #[test]
 fn what_is_not_built_and_protects_nobody_is_a_warning() {
     for (text, key) in [
-        ("[listen]\nhttps = [\"127.0.0.1:9443\"]", "listen.https"),
         ("[listen]\nmetrics = \"127.0.0.1:9999\"", "listen.metrics"),
-        ("[timeouts]\nhandshake = \"5s\"", "timeouts.handshake"),
         ("[access]\nrealm = \"box\"", "access.realm"),
-        ("[tls]\nhsts = \"1d\"", "tls.hsts"),
-        ("[tls]\nfallback = \"zerossl\"", "tls.fallback"),
-        ("[tls]\nchallenge = \"http-01\"", "tls.challenge"),
         ("[cors]\norigins = [\"https://a.example\"]", "cors.origins"),
         ("[plan.default]\nweight = 2", "plan.default.weight"),
         ("[plan.batch]\nweight = 2\nconcurrent = 1", "plan.batch"),
@@ -90,7 +76,7 @@ fn defaults_empty_values_and_what_is_turned_off_are_never_spoken_about() {
 }
 
 #[test]
-fn it_starts_only_where_nobody_from_outside_can_knock() {
+fn it_starts_only_where_somebody_may_come_in() {
     let off = "[tls]\nissuer = \"off\"\n";
     let local = "[listen]\nhttp = [\"127.0.0.1:8080\"]\n";
     let any = "[access]\nsatisfy = \"any\"\nallow = [\"127.0.0.0/8\"]\n";
@@ -102,6 +88,9 @@ fn it_starts_only_where_nobody_from_outside_can_knock() {
         format!("{local}{any}{off}"),
         format!("{names}{local}{any}{off}"),
         format!("{local}trusted_proxies = [\"127.0.0.1\"]\n{any}{off}"),
+        any.to_owned(),
+        format!("{names}{any}"),
+        format!("[listen]\nhttp = []\nhttps = [\"0.0.0.0:8443\"]\n{any}"),
     ] {
         let loaded = valid(&format!("{fine}{MODEL}"));
         assert_eq!(may_start(&loaded.config), Ok(()), "{fine}");
@@ -109,15 +98,14 @@ fn it_starts_only_where_nobody_from_outside_can_knock() {
     }
     for (refused, key, code) in [
         ("[listen]\nhttp = [\"0.0.0.0:8080\"]\n".to_owned(), "listen.http", Code::NotClosed),
-        (any.to_owned(), "listen.http", Code::NotClosed),
-        (format!("{names}{off}"), "listen.http", Code::NotClosed),
+        (format!("{names}{off}"), "site.names", Code::NotClosed),
+        (names.to_owned(), "site.names", Code::NotClosed),
         (format!("{names}{off}{local}"), "site.names", Code::NotClosed),
         (format!("{local}[access]\nallow = [\"10.0.0.0/8\"]\n"), "access.satisfy", Code::NotClosed),
         (format!("{local}[access]\ndeny = [\"10.0.0.0/8\"]\n"), "access.deny", Code::NotClosed),
         (format!("{local}trusted_proxies = [\"10.0.0.1\"]\n"), "listen.trusted_proxies", Code::NotClosed),
         (format!("{local}[access]\nhtpasswd = \"/h\"\n"), "access.htpasswd", Code::NotClosed),
         (format!("{local}https = [\"0.0.0.0:8443\"]\n"), "listen.https", Code::NotClosed),
-        ("[listen]\nhttp = []\n".to_owned(), "listen.http", Code::NotBuilt),
     ] {
         let loaded = valid(&format!("{refused}{MODEL}"));
         let problem = may_start(&loaded.config).expect_err(&refused);

@@ -55,7 +55,7 @@ where
             }
             match ready!(watch.as_mut().poll_next(cx)) {
                 // What is under way is finished; `State` knows that nothing may follow.
-                Next::Close if talk.is_idle() => return Poll::Ready(End::Gone),
+                Next::Close if talk.is_idle() => return Poll::Ready(End::Idle),
                 Next::Close | Next::Cut => {}
                 Next::Drop(expired) => return Poll::Ready(talk.expired(expired)),
             }
@@ -64,13 +64,20 @@ where
     .await;
     // A request that is still there ends now, and gives the wire back.
     drop(talk);
-    let refused = match end {
-        End::Gone => return,
-        End::Closing => None,
-        End::Refused(refused) => Some(refused),
-    };
+    if let End::Gone = end {
+        return;
+    }
     let Some(wire) = Rc::into_inner(wire) else { return };
     let mut stream = wire.into_inner().into_stream();
+    let refused = match end {
+        End::Idle => {
+            // TLS has a word for it, without which this could be an attack.
+            let _ = tokio::time::timeout(LINGER_PAUSE, stream.shutdown()).await;
+            return;
+        }
+        End::Gone | End::Closing => None,
+        End::Refused(refused) => Some(refused),
+    };
     if let Some(Refused { line, fault }) = refused {
         let answer = front::unread(&line, state.peer(), &fault.refusal());
         // Who sent this may be gone or not reading; there is nothing more to do for it.
@@ -83,6 +90,8 @@ where
 enum End {
     /// Nobody is there to be told anything.
     Gone,
+    /// Nothing was asked that is not answered, and nothing more is wanted.
+    Idle,
     /// Everything was said; the client may still be sending.
     Closing,
     /// What came is no request.

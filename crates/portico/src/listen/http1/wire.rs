@@ -46,6 +46,8 @@ pub(super) struct Wire<S> {
     /// A body was not what its head said; nothing more is read.
     is_broken: bool,
     outgoing: Outgoing,
+    /// The stream may hold back some of what was written: TLS encrypts more than the socket takes.
+    is_unflushed: bool,
 }
 
 /// What is to be written: whole pieces first, then what was copied together.
@@ -83,6 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             owes_continue: false,
             is_broken: false,
             outgoing: Outgoing::default(),
+            is_unflushed: false,
         }
     }
 
@@ -276,16 +279,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Writes what the socket takes; ready when all has been written.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.outgoing.bytes == 0 {
-            return Poll::Ready(Ok(()));
-        }
         while self.outgoing.bytes > 0 {
             let written = self.outgoing.poll_write(&mut self.stream, cx);
             self.state.on_write(written.is_pending());
             self.outgoing.advance(ready!(written)?);
+            self.is_unflushed = true;
         }
-        self.state.on_flush();
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if self.is_unflushed {
+            let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+            self.state.on_write(flushed.is_pending());
+            ready!(flushed)?;
+            self.is_unflushed = false;
+            self.state.on_flush();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn judge_held(&mut self) -> Option<Incoming> {
