@@ -3,6 +3,7 @@
 //! Start reading at `front/mod.rs`, the request path. Rooms and who may import whom: `ARCHITECTURE.md`.
 
 mod access;
+mod acme;
 mod admin;
 mod api;
 mod certificate;

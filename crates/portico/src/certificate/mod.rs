@@ -8,9 +8,11 @@ mod edge;
 mod pair;
 mod resolver;
 mod stand_in;
+mod status;
 
-pub(crate) use challenges::{ACME_TLS_ALPN, Challenges, HTTP_01_PREFIX};
+pub(crate) use challenges::{ACME_TLS_ALPN, ChallengeGuard, Challenges, HTTP_01_PREFIX};
 pub(crate) use edge::{Edge, HTTP_2_ALPN};
-pub(crate) use pair::Pair;
+pub(crate) use pair::{Leaf, Pair, PairError};
 pub(crate) use resolver::Resolver;
 pub(crate) use stand_in::stand_in;
+pub(crate) use status::{Certificate, LastError, Next, State, Status, system_time, timestamp};

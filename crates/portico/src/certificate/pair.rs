@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base64_simd::URL_SAFE_NO_PAD;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
 use crate::types::{Text, text};
 
@@ -16,6 +17,8 @@ use crate::types::{Text, text};
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
     pub(crate) leaf: Arc<Leaf>,
+    /// Self-signed for the time until there is another.
+    pub(crate) is_stand_in: bool,
     certified: Arc<CertifiedKey>,
 }
 
@@ -30,6 +33,8 @@ pub(crate) struct Leaf {
     pub(crate) issuer: String,
     /// In hexadecimal.
     pub(crate) serial: String,
+    /// What its CA calls it when it is asked about renewal (RFC 9773, 4.1); `None`: it names no issuing key.
+    pub(crate) renewal_id: Option<String>,
 }
 
 /// Why a chain and a key are not served.
@@ -69,7 +74,7 @@ impl Pair {
             rustls::Error::InvalidCertificate(error) => PairError::BadCertificate(format!("{error:?}")),
             other => PairError::BadKey(other.to_string()),
         })?;
-        Ok(Self { leaf: Arc::new(leaf), certified: Arc::new(certified) })
+        Ok(Self { leaf: Arc::new(leaf), is_stand_in: false, certified: Arc::new(certified) })
     }
 
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
@@ -105,8 +110,16 @@ impl Leaf {
         >| { parts.next().and_then(|part| part.as_str().ok()).map(str::to_owned) };
         let organisation = part(Box::new(issuer.iter_organization()));
         let common_name = part(Box::new(issuer.iter_common_name()));
+        let issuing_key = parsed.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(identifier) => identifier.key_identifier.as_ref(),
+            _ => None,
+        });
+        let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
+        let renewal_id =
+            issuing_key.map(|key| format!("{}.{}", encoded(key.0), encoded(parsed.raw_serial())));
         Ok(Self {
             names,
+            renewal_id,
             not_before: time(parsed.validity().not_before.timestamp()),
             not_after: time(parsed.validity().not_after.timestamp()),
             issuer: organisation.into_iter().chain(common_name).collect::<Vec<_>>().join(" "),

@@ -22,5 +22,7 @@ pub(crate) fn stand_in(names: &[String]) -> Result<Pair, PairError> {
     let key = KeyPair::generate().map_err(bad)?;
     let certificate = parameters.self_signed(&key).map_err(bad)?;
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Pair::new(vec![certificate.der().clone()], key)
+    let mut pair = Pair::new(vec![certificate.der().clone()], key)?;
+    pair.is_stand_in = true;
+    Ok(pair)
 }

@@ -1,25 +1,54 @@
 //! The certificate that is served, where it comes from, and what becomes of it.
 
-use std::sync::Arc;
+mod addresses;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ServerConfig;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::certificate::{Challenges, Edge, Pair, Resolver, stand_in};
-use crate::config::Config;
+use crate::acme::{Driver, Outcome, Settings, Wish};
+use crate::certificate::{Challenges, Edge, Resolver, Status, stand_in};
+use crate::config::{Config, Issuer};
 use crate::types::{Text, text};
 
 /// One for the process, where https is served at all.
 pub(crate) struct Certificates {
     edge: Edge,
+    source: Mutex<Option<Source>>,
+}
+
+/// Whoever looks after the certificate now. Dropped, it stops.
+struct Source {
+    /// Another configuration with the same settings changes nothing.
+    wanted: Wanted,
+    status: watch::Receiver<Status>,
+    wishes: Option<mpsc::Sender<Wish>>,
+    _stop: oneshot::Sender<()>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wanted {
+    FromAuthority(Settings),
+}
+
+/// Why a certificate is not renewed by hand.
+#[derive(Debug)]
+pub(crate) enum NotRenewed {
+    /// It does not come from a certificate authority.
+    NotOrdered,
+    /// A reload came in between.
+    Interrupted,
 }
 
 impl Certificates {
-    /// With what can be served at once.
+    /// With a stand-in; [`Certificates::change`] brings the real one.
     pub(crate) fn open(config: &Config) -> Result<Self, Text> {
-        let pair = first(config)?;
+        let names: Vec<String> = config.site.names.iter().map(|name| name.host.clone()).collect();
+        let pair = stand_in(&names).map_err(|error| error.text())?;
         let resolver = Resolver::new(pair, Arc::new(Challenges::default()));
         let edge = Edge::new(resolver).map_err(|error| unusable(&error))?;
-        Ok(Self { edge })
+        Ok(Self { edge, source: Mutex::default() })
     }
 
     pub(crate) fn challenges(&self) -> Arc<Challenges> {
@@ -30,13 +59,76 @@ impl Certificates {
         self.edge.server_config(config.tls.min_version).map_err(|error| unusable(&error))
     }
 
-    /// A reload has brought another configuration.
-    pub(crate) fn change(&self, _config: &Config) {}
+    /// Goes by this configuration from now on. What is served is served until there is something better.
+    pub(crate) fn change(&self, config: &Config) {
+        let wanted = Wanted::of(config);
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if source.as_ref().map(|source| &source.wanted) == wanted.as_ref() {
+            return;
+        }
+        *source = wanted.map(|wanted| wanted.begin(self.edge.resolver()));
+    }
+
+    pub(crate) fn status(&self) -> Option<Status> {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.as_ref().map(|source| source.status.borrow().clone())
+    }
+
+    /// Orders at once, whatever the schedule says.
+    pub(crate) async fn renew(&self, dry_run: bool) -> Result<Outcome, NotRenewed> {
+        let wishes = {
+            let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            source.as_ref().and_then(|source| source.wishes.clone())
+        };
+        let wishes = wishes.ok_or(NotRenewed::NotOrdered)?;
+        let (answer, outcome) = oneshot::channel();
+        wishes.send(Wish { dry_run, answer }).await.map_err(|_| NotRenewed::Interrupted)?;
+        outcome.await.map_err(|_| NotRenewed::Interrupted)
+    }
 }
 
-fn first(config: &Config) -> Result<Pair, Text> {
-    let names: Vec<String> = config.site.names.iter().map(|name| name.host.clone()).collect();
-    stand_in(&names).map_err(|error| error.text())
+impl Wanted {
+    fn of(config: &Config) -> Option<Self> {
+        match &config.tls.issuer {
+            Issuer::LetsEncrypt | Issuer::LetsEncryptStaging | Issuer::ZeroSsl | Issuer::Directory(_) => {
+                let addresses = addresses::public(config);
+                Settings::of(config, &addresses).map(Wanted::FromAuthority)
+            }
+            Issuer::Local | Issuer::Files | Issuer::Off => None,
+        }
+    }
+
+    fn begin(self, resolver: &Arc<Resolver>) -> Source {
+        match &self {
+            Wanted::FromAuthority(settings) => {
+                let (driver, status, wishes) = Driver::new(settings.clone(), resolver);
+                let stop = spawn(|| driver.run());
+                Source { wanted: self, status, wishes: Some(wishes), _stop: stop }
+            }
+        }
+    }
+}
+
+/// On a thread of its own: it reads and syncs files, which may take long, and nobody else has to wait for it. It ends
+/// when the sender is dropped.
+fn spawn<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send + 'static) -> oneshot::Sender<()> {
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("certificates".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    () = work() => {}
+                    _ = stopped => {}
+                }
+            }),
+            Err(error) => tracing::error!(%error, "certificates are not looked after"),
+        }
+    });
+    if let Err(error) = thread {
+        tracing::error!(%error, "certificates are not looked after");
+    }
+    stop
 }
 
 fn unusable(error: &rustls::Error) -> Text {

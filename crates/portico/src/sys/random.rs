@@ -41,6 +41,12 @@ pub(crate) fn nonce() -> [u8; 16] {
     (u128::from(next()) << 64 | u128::from(next())).to_ne_bytes()
 }
 
+/// From 0 up to, not including, 1.
+#[expect(clippy::cast_precision_loss, reason = "53 bits are what an f64 holds")]
+pub(crate) fn fraction() -> f64 {
+    (next() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 fn next() -> u64 {
     STATE.with(|state| {
         let (mut x, y) = state.get();

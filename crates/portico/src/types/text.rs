@@ -34,6 +34,11 @@ impl Text {
         Self { en: Cow::Borrowed(en), zh: Cow::Borrowed(zh) }
     }
 
+    /// Somebody else's words, which are quoted as they are.
+    pub(crate) fn quoted(words: String) -> Self {
+        Self { en: Cow::Owned(words.clone()), zh: Cow::Owned(words) }
+    }
+
     /// One half of a text; literals without arguments are not copied.
     pub(crate) fn piece(arguments: std::fmt::Arguments<'_>) -> Cow<'static, str> {
         match arguments.as_str() {

@@ -1,0 +1,557 @@
+//! As long as the process: one certificate for one set of names, ordered, renewed and ordered again.
+//!
+//! Whatever fails here, what is served goes on being served. A failure is said once in the log, and again when it has
+//! another reason; `portico cert status` always knows the last one.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::allowance::Counters;
+use super::asking::{Asking, Job, Network};
+use super::authority::Authority;
+use super::error::OrderError;
+use super::journal::{Journal, Proof, Renewal};
+use super::order::Issued;
+use super::schedule::{self, Window};
+use super::settings::Settings;
+use super::store::Store;
+use crate::certificate::{
+    Certificate, LastError, Leaf, Next, Pair, Resolver, State, Status, system_time, timestamp,
+};
+use crate::sys::clock::WallClock;
+use crate::sys::random;
+use crate::types::{Text, text};
+
+const COUNTERS: &str = "counters";
+/// The wall clock can be set while we sleep.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How long another process that orders from the same folder is waited for, before it is looked again.
+const LOCKED: Duration = Duration::from_secs(2);
+/// From this failure on the second CA is asked as well.
+const FALLBACK_FROM: u32 = 2;
+
+/// What the operator wants of a running driver.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    /// All of it, against a place for trying where the CA has one, and nothing is changed.
+    pub(crate) dry_run: bool,
+    pub(crate) answer: oneshot::Sender<Outcome>,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done {
+        /// The CA that has signed.
+        authority: String,
+        challenge: &'static str,
+        certificate: Certificate,
+    },
+    Failed(LastError),
+    /// Another process is ordering.
+    Busy,
+}
+
+pub(crate) struct Driver<A = Network> {
+    settings: Settings,
+    store: Store,
+    resolver: Arc<Resolver>,
+    asking: A,
+    clock: WallClock,
+    journal: Journal,
+    /// The kept one, for exactly these names; `None`: a stand-in, or one of other names, is served.
+    pair: Option<Pair>,
+    /// Signed, served, and not yet on disk.
+    unsaved: Option<(String, String)>,
+    status: watch::Sender<Status>,
+    wishes: mpsc::Receiver<Wish>,
+    /// The kind of failure that was said last.
+    said: Option<String>,
+}
+
+/// What is to be done at a moment.
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    Order,
+    /// The CA is to be asked when it wants the certificate renewed.
+    Ask,
+    Wait {
+        until: SystemTime,
+        next: Option<(SystemTime, Text)>,
+    },
+}
+
+impl Driver {
+    /// With what is kept for these names, which is served from now on. The receiver tells how it goes.
+    pub(crate) fn new(
+        settings: Settings,
+        resolver: &Arc<Resolver>,
+    ) -> (Self, watch::Receiver<Status>, mpsc::Sender<Wish>) {
+        let store = Store::new(&settings.data_dir, &settings.names);
+        let asking = Network {
+            settings: settings.clone(),
+            store: store.clone(),
+            challenges: resolver.challenges().clone(),
+        };
+        Self::with(settings, store, resolver, asking, WallClock::default())
+    }
+}
+
+impl<A: Asking> Driver<A> {
+    fn with(
+        settings: Settings,
+        store: Store,
+        resolver: &Arc<Resolver>,
+        asking: A,
+        clock: WallClock,
+    ) -> (Self, watch::Receiver<Status>, mpsc::Sender<Wish>) {
+        let (wish, wishes) = mpsc::channel(1);
+        let now = clock.now();
+        let pair = kept(&store, now);
+        let interim = || settings.names.first().and_then(|name| store.other_pair_for(name, now));
+        if let Some(pair) = pair.clone().or_else(interim) {
+            resolver.serve(pair);
+        }
+        let journal = store.journal();
+        let first = status(&settings, &store, resolver, &journal, pair.as_ref(), now, None);
+        let (status, receiver) = watch::channel(first);
+        let driver = Self {
+            settings,
+            store,
+            resolver: resolver.clone(),
+            asking,
+            clock,
+            journal,
+            pair,
+            unsaved: None,
+            status,
+            wishes,
+            said: None,
+        };
+        (driver, receiver, wish)
+    }
+
+    /// Until it is dropped. An order under way is taken up again by the next one.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.save();
+            match self.step(self.clock.now()) {
+                Step::Order => {
+                    if let Outcome::Busy = self.order().await {
+                        tokio::time::sleep(LOCKED).await;
+                    }
+                }
+                Step::Ask => self.ask().await,
+                Step::Wait { until, next } => {
+                    self.publish(next);
+                    let sleep = until.duration_since(self.clock.now()).unwrap_or_default();
+                    tokio::select! {
+                        () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
+                        Some(wish) = self.wishes.recv() => self.fulfil(wish).await,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn fulfil(&mut self, wish: Wish) {
+        let outcome = if wish.dry_run { self.try_out().await } else { self.order().await };
+        // Whoever has asked may have left.
+        let _ = wish.answer.send(outcome);
+    }
+
+    fn step(&mut self, now: SystemTime) -> Step {
+        let Some(pair) = &self.pair else { return self.unless_held_back(now) };
+        let leaf = pair.leaf.clone();
+        if now >= leaf.not_after {
+            return self.unless_held_back(now);
+        }
+        let renewal = match &self.journal.renewal {
+            Some(renewal) if renewal.serial == leaf.serial => renewal,
+            _ => {
+                let at = timestamp(schedule::due(&leaf, random::fraction()));
+                self.journal.renewal.insert(Renewal { at, ..Renewal::of(&leaf) })
+            }
+        };
+        let is_due = system_time(renewal.at) <= now;
+        let asked_in_time = renewal.ask_again.is_some_and(|at| system_time(at) > now)
+            && renewal.asked.is_some_and(|asked| schedule::still_holds(system_time(asked), now));
+        if leaf.renewal_id.is_some() && !asked_in_time {
+            return Step::Ask;
+        }
+        if is_due {
+            return self.unless_held_back(now);
+        }
+        let next = (system_time(renewal.at), why(renewal, &leaf));
+        let until = renewal.ask_again.map_or(next.0, |ask| system_time(ask).min(next.0));
+        Step::Wait { until, next: Some(next) }
+    }
+
+    /// An order, unless a failure or a CA's limit says to wait.
+    fn unless_held_back(&self, now: SystemTime) -> Step {
+        let Journal { tried, not_before, failures, .. } = &self.journal;
+        match (tried, not_before) {
+            (Some(tried), Some(at))
+                if schedule::still_holds(system_time(*tried), now) && system_time(*at) > now =>
+            {
+                let at = system_time(*at);
+                let why = match failures {
+                    0 => text!(
+                        "the certificate authority's limits, half of which are kept free, allow no order before",
+                        "在此之前下单会用掉颁发机构限额的一半以上"
+                    ),
+                    _ => text!(
+                        "the last order failed; tried {failures} times",
+                        "上次订单失败;已尝试 {failures} 次"
+                    ),
+                };
+                Step::Wait { until: at, next: Some((at, why)) }
+            }
+            _ => Step::Order,
+        }
+    }
+
+    async fn ask(&mut self) {
+        let Some(leaf) = self.pair.as_ref().map(|pair| pair.leaf.clone()) else { return };
+        let directory =
+            self.journal.issued_by.clone().unwrap_or_else(|| self.settings.authority.directory.clone());
+        let suggestion = self.asking.suggestion(&directory, &leaf).await;
+        let now = self.clock.now();
+        let mut renewal = self.journal.renewal.take().unwrap_or_else(|| Renewal {
+            at: timestamp(schedule::due(&leaf, random::fraction())),
+            ..Renewal::of(&leaf)
+        });
+        let mut retry_after = None;
+        match suggestion {
+            Ok(Some(suggestion)) => {
+                let window = suggestion.window;
+                let kept = (timestamp(window.start), timestamp(window.end));
+                // A moment that was drawn stays, or every question would move it.
+                if renewal.window != Some(kept) {
+                    renewal.at = timestamp(schedule::within(window, &leaf, random::fraction()));
+                    renewal.window = Some(kept);
+                }
+                renewal.explanation_url = suggestion.explanation_url;
+                retry_after = suggestion.ask_again;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!("{}", error.said.en),
+        }
+        renewal.asked = Some(timestamp(now));
+        renewal.ask_again = Some(timestamp(now + schedule::ask_again(&leaf, retry_after)));
+        self.journal.renewal = Some(renewal);
+        self.keep_journal();
+    }
+
+    /// One attempt, with every way there is to come to a certificate.
+    async fn order(&mut self) -> Outcome {
+        let now = self.clock.now();
+        self.journal.tried = Some(timestamp(now));
+        let lock = match self.store.lock() {
+            Ok(Some(lock)) => lock,
+            Ok(None) => {
+                self.take_over(now);
+                return Outcome::Busy;
+            }
+            Err(error) => {
+                return self.failed(OrderError::disk(&error), &self.settings.authority.clone()).await;
+            }
+        };
+        // Another process may have done it while we waited for the lock.
+        if self.take_over(now) {
+            drop(lock);
+            return self.outcome_of_kept();
+        }
+        // Where nothing can be written, the CA is not troubled.
+        if let Err(error) = self.store.keep_journal(&self.journal) {
+            return self.failed(OrderError::disk(&error), &self.settings.authority.clone()).await;
+        }
+        let authorities = self.authorities();
+        let mut last = None;
+        for authority in authorities {
+            match self.order_at(&authority).await {
+                Ok((issued, proof)) => return self.install(issued, proof, &authority),
+                Err(error) => last = Some((error, authority)),
+            }
+        }
+        match last {
+            Some((error, authority)) => self.failed(error, &authority).await,
+            None => Outcome::Busy,
+        }
+    }
+
+    /// The second CA is for when the first has failed again and again.
+    fn authorities(&self) -> Vec<Authority> {
+        let second = self.settings.fallback.clone().filter(|_| self.journal.failures >= FALLBACK_FROM);
+        std::iter::once(self.settings.authority.clone()).chain(second).collect()
+    }
+
+    async fn order_at(&mut self, authority: &Authority) -> Result<(Issued, Proof), OrderError> {
+        let leaf = self.pair.as_ref().map(|pair| pair.leaf.clone());
+        // Only its own CA knows the certificate that is replaced.
+        let replaces =
+            leaf.filter(|_| self.journal.issued_by.as_deref() == Some(authority.directory.as_str()));
+        let mut result = None;
+        for proof in self.journal.proofs(self.settings.challenge, self.settings.are_for_addresses()) {
+            let now = self.clock.now();
+            let mut counters: Counters =
+                self.store.read_of_authority(COUNTERS, &authority.directory).unwrap_or_default();
+            counters.tidy(now);
+            let names = &self.settings.names;
+            let held = counters.allow(authority.limits, &self.store.id, names, replaces.is_some(), now);
+            if let Err(held) = held {
+                // What the CA itself has said is worth more than that we do not ask again.
+                return result.unwrap_or_else(|| Err(OrderError::held_back(&held, now)));
+            }
+            counters.note_order(now);
+            let job = Job { authority, proof, replaces: replaces.as_deref(), keep: true };
+            let ordered = self.asking.order(job).await;
+            match &ordered {
+                Ok(_) => counters.note_certificate(&self.store.id, now),
+                Err(error) => {
+                    error.failed_checks.iter().for_each(|name| counters.note_failed_check(name, now));
+                }
+            }
+            if let Err(error) = self.store.keep_of_authority(COUNTERS, &authority.directory, &counters) {
+                tracing::debug!(%error, "the counters of a certificate authority can't be written");
+            }
+            let try_another = matches!(&ordered, Err(error) if error.may_be_proven_otherwise());
+            result = Some(ordered.map(|issued| (issued, proof)));
+            if !try_another {
+                break;
+            }
+        }
+        result.unwrap_or_else(|| {
+            Err(OrderError::here(
+                "challenge",
+                text!("there is no way to prove the names", "没有可用的域名验证方式"),
+            ))
+        })
+    }
+
+    /// Served first, written next: a full disk costs the next start, not this one.
+    fn install(&mut self, issued: Issued, proof: Proof, authority: &Authority) -> Outcome {
+        let Issued { key_pem, chain_pem, pair } = issued;
+        self.resolver.serve(pair.clone());
+        self.unsaved = Some((key_pem, chain_pem));
+        let names = self.settings.names.join(" ");
+        let until = timestamp(pair.leaf.not_after);
+        tracing::info!(%names, authority = authority.name, %until, "a new certificate is served");
+        let now = self.clock.now();
+        let certificate = Certificate::of(&pair.leaf, now);
+        self.journal = Journal {
+            challenge: Some(proof),
+            failures: 0,
+            tried: self.journal.tried,
+            not_before: None,
+            last_error: None,
+            issued_by: Some(authority.directory.clone()),
+            renewal: Some(Renewal {
+                at: timestamp(schedule::due(&pair.leaf, random::fraction())),
+                ..Renewal::of(&pair.leaf)
+            }),
+        };
+        self.pair = Some(pair);
+        self.said = None;
+        self.save();
+        self.keep_journal();
+        Outcome::Done { authority: authority.name.clone(), challenge: proof.word(), certificate }
+    }
+
+    async fn failed(&mut self, error: OrderError, authority: &Authority) -> Outcome {
+        let now = self.clock.now();
+        self.journal.failures = self.journal.failures.saturating_add(1);
+        let wait = schedule::wait_after(self.journal.failures, error.retry_after);
+        self.journal.not_before = Some(timestamp(now + wait));
+        let last_error = error.told(&authority.name, now);
+        self.say(&last_error, wait);
+        self.journal.last_error = Some(last_error.clone());
+        self.keep_journal();
+        Outcome::Failed(last_error)
+    }
+
+    /// Once for each kind of failure in a row.
+    fn say(&mut self, error: &LastError, wait: Duration) {
+        let (kind, said) = (&error.kind, &error.said.en);
+        if self.said.as_ref() == Some(kind) {
+            tracing::debug!(kind, "a certificate was ordered again, in vain: {said}");
+            return;
+        }
+        self.said = Some(kind.clone());
+        let explained = error.explanation.as_ref().map(|words| format!(" {}", words.en)).unwrap_or_default();
+        let served = match &self.pair {
+            Some(pair) if self.clock.now() < pair.leaf.not_after => "the old one is served until it expires",
+            Some(_) => "THE ONE THAT IS SERVED HAS EXPIRED",
+            None => "a self-signed one stands in",
+        };
+        tracing::error!(
+            names = self.settings.names.join(" "),
+            authority = error.authority,
+            kind,
+            again_in_seconds = wait.as_secs(),
+            "no certificate was signed, and {served}: {said}{explained}"
+        );
+    }
+
+    /// The whole way, with nothing left behind.
+    async fn try_out(&mut self) -> Outcome {
+        let authority =
+            Authority::for_trying(&self.settings.issuer).unwrap_or_else(|| self.settings.authority.clone());
+        let now = self.clock.now();
+        let mut last = OrderError::here(
+            "challenge",
+            text!("there is no way to prove the names", "没有可用的域名验证方式"),
+        );
+        for proof in self.journal.proofs(self.settings.challenge, self.settings.are_for_addresses()) {
+            let job = Job { authority: &authority, proof, replaces: None, keep: false };
+            match self.asking.order(job).await {
+                Ok(issued) => {
+                    let certificate = Certificate::of(&issued.pair.leaf, now);
+                    return Outcome::Done { authority: authority.name, challenge: proof.word(), certificate };
+                }
+                Err(error) => last = error,
+            }
+            if !last.may_be_proven_otherwise() {
+                break;
+            }
+        }
+        Outcome::Failed(last.told(&authority.name, now))
+    }
+
+    /// Serves what another process has put into the folder. True: there was something new that is good.
+    fn take_over(&mut self, now: SystemTime) -> bool {
+        let Some(pair) = kept(&self.store, now) else { return false };
+        let known = self.pair.as_ref().map(|pair| pair.leaf.serial.clone());
+        if known.as_ref() == Some(&pair.leaf.serial) || self.unsaved.is_some() || now >= pair.leaf.not_after {
+            return false;
+        }
+        let names = self.settings.names.join(" ");
+        tracing::info!(%names, "a new certificate that another process has ordered is served");
+        self.resolver.serve(pair.clone());
+        self.pair = Some(pair);
+        self.journal = self.store.journal();
+        true
+    }
+
+    fn outcome_of_kept(&self) -> Outcome {
+        match &self.pair {
+            Some(pair) => Outcome::Done {
+                authority: self.settings.authority.name.clone(),
+                challenge: self.journal.challenge.map_or("", Proof::word),
+                certificate: Certificate::of(&pair.leaf, self.clock.now()),
+            },
+            None => Outcome::Busy,
+        }
+    }
+
+    fn save(&mut self) {
+        let Some((key, chain)) = &self.unsaved else { return };
+        match self.store.keep_pair(key, chain).and_then(|()| self.store.forget_order()) {
+            Ok(()) => {
+                self.unsaved = None;
+                if self.said.as_deref() == Some("unsaved") {
+                    self.said = None;
+                    tracing::info!("the new certificate is on disk now");
+                }
+            }
+            Err(error) if self.said.as_deref() != Some("unsaved") => {
+                self.said = Some("unsaved".to_owned());
+                tracing::error!(%error, path = %self.store.pair_file().display(), "the new certificate is served, and can't be written yet");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn keep_journal(&self) {
+        if let Err(error) = self.store.keep_journal(&self.journal) {
+            tracing::debug!(%error, "the journal of the certificate can't be written");
+        }
+    }
+
+    fn publish(&self, next: Option<(SystemTime, Text)>) {
+        let now = self.clock.now();
+        let (settings, journal) = (&self.settings, &self.journal);
+        self.status.send_replace(status(
+            settings,
+            &self.store,
+            &self.resolver,
+            journal,
+            self.pair.as_ref(),
+            now,
+            next,
+        ));
+    }
+}
+
+/// The kept pair, with a loud word where it is not what it should be.
+fn kept(store: &Store, now: SystemTime) -> Option<Pair> {
+    let path = store.pair_file();
+    let path = path.display();
+    match store.pair() {
+        Ok(pair) => {
+            if let Some(pair) = &pair {
+                match State::of(&pair.leaf, now) {
+                    State::Expired => {
+                        let since = timestamp(pair.leaf.not_after);
+                        tracing::error!(%path, %since, "THE CERTIFICATE HAS EXPIRED: it is served, and another is ordered at once");
+                    }
+                    State::NotYetValid => {
+                        tracing::error!(%path, "the certificate's time has not come: is this machine's clock right?");
+                    }
+                    State::Valid | State::StandIn => {}
+                }
+            }
+            pair
+        }
+        Err(error) => {
+            tracing::error!(%path, "the kept certificate can't be used, and another is ordered: {}", error.text().en);
+            None
+        }
+    }
+}
+
+fn status(
+    settings: &Settings,
+    store: &Store,
+    resolver: &Resolver,
+    journal: &Journal,
+    pair: Option<&Pair>,
+    now: SystemTime,
+    next: Option<(SystemTime, Text)>,
+) -> Status {
+    let served = resolver.served();
+    Status {
+        names: settings.names.clone(),
+        issuer: settings.authority.name.clone(),
+        state: if pair.is_none() && served.is_stand_in {
+            State::StandIn
+        } else {
+            State::of(&served.leaf, now)
+        },
+        certificate: Certificate::of(&served.leaf, now),
+        path: pair.map(|_| store.pair_file().display().to_string()),
+        challenge: journal.challenge.map(|proof| proof.word().to_owned()),
+        next: next.map(|(at, why)| Next { at: timestamp(at), why: why.into() }),
+        failures: journal.failures,
+        last_error: journal.last_error.clone(),
+    }
+}
+
+/// Why a certificate is renewed when it is.
+fn why(renewal: &Renewal, leaf: &Leaf) -> Text {
+    match renewal.window() {
+        Some(Window { start, end }) => {
+            let (start, end) = (timestamp(start), timestamp(end));
+            text!(
+                "a moment of the window that the certificate authority suggests, {start} to {end}",
+                "颁发机构建议的时间窗 {start} 至 {end} 内的某一时刻"
+            )
+        }
+        None if leaf.lifetime() < schedule::SHORT => {
+            text!("half of its lifetime will be left", "届时剩余一半有效期")
+        }
+        None => text!("a third of its lifetime will be left", "届时剩余三分之一有效期"),
+    }
+}
