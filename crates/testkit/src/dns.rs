@@ -1,0 +1,3 @@
+//! Name servers, and questions to them.
+
+pub mod question;
