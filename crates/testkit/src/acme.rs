@@ -3,9 +3,10 @@
 //!
 //! It validates for real: HTTP-01 and TLS-ALPN-01 by connecting to the port it was told, DNS-01 by asking the name
 //! server. Debian's version (2.4) knows neither renewal information (RFC 9773) nor profiles, and does not look at CAA
-//! records.
+//! records. [`Shim`] stands in front of it, adds both, and fails on purpose.
 
 mod names;
+mod shim;
 
 use std::{
     fs,
@@ -17,7 +18,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-pub use self::names::{Caa, Names};
+pub use self::{
+    names::{Caa, Names},
+    shim::{Fault, Renewal, Request, Resource, RetryAfter, Shim},
+};
 use crate::{
     net::free_port,
     process::Process,
@@ -72,6 +76,7 @@ pub struct Pebble {
     options: PebbleOptions,
     port: u16,
     management_port: u16,
+    authority: Authority,
     authority_pem: String,
     // In this order: the processes end before their folder goes.
     process: Option<Process>,
@@ -94,7 +99,8 @@ impl Pebble {
         };
         let authority_pem = authority.pem();
         let (port, management_port, process) = (free_port(), free_port(), None);
-        let mut pebble = Self { options, port, management_port, authority_pem, process, names, folder };
+        let mut pebble =
+            Self { options, port, management_port, authority, authority_pem, process, names, folder };
         for _ in 0..ATTEMPTS {
             if pebble.launch().await {
                 return pebble;

@@ -4,11 +4,11 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::client::{Answer, Connection};
 
@@ -64,6 +64,20 @@ fn parameters(names: &[&str], common_name: &str) -> CertificateParams {
 
 fn new_key() -> KeyPair {
     KeyPair::generate().unwrap_or_else(|error| panic!("cannot make a key: {error}"))
+}
+
+/// A server's side of HTTP/1.1 over TLS.
+pub(crate) fn acceptor(issued: &Issued) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes());
+    let (Ok(certificate), Ok(key)) = (certificate, key) else { panic!("this is no certificate: {issued:?}") };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let configuration = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key));
+    let mut configuration = configuration.unwrap_or_else(|error| panic!("cannot serve TLS: {error}"));
+    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(configuration))
 }
 
 /// HTTP/1.1 over TLS. Only `roots_pem` is trusted, for the name `name`.

@@ -1,119 +1,42 @@
 //! The certificate authority: certbot, which is nobody's of ours, gets what it should.
 
-use std::{net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
+use std::net::Ipv4Addr;
 
 use testkit::{
     acme::{Caa, PROGRAMS, Pebble, PebbleOptions},
     dns::question::{Kind, ask},
     net::free_port,
-    process::{Exit, Process},
-    programs,
-    temporary::Folder,
-    tls,
+    process::Exit,
+    programs, tls,
 };
 
-/// A busy machine takes several seconds for Python alone.
-const CERTBOT_DEADLINE: Duration = Duration::from_secs(90);
-
-fn here() -> bool {
-    programs::are_here(PROGRAMS) && programs::are_here(&["certbot", "openssl"])
-}
-
-struct Certbot {
-    folder: Folder,
-}
-
-impl Certbot {
-    fn new() -> Self {
-        Self { folder: Folder::new() }
-    }
-
-    async fn run(&self, directory: &str, pebble: &Pebble, arguments: &[&str]) -> (Exit, String) {
-        let mut command = Command::new("certbot");
-        command.args(["certonly", "--non-interactive", "--agree-tos", "--server", directory]);
-        command.args(["-m", "someone@example.test"]);
-        for name in ["config", "work", "logs"] {
-            command.arg(format!("--{name}-dir")).arg(self.folder.path().join(name));
-        }
-        command.args(arguments).env("REQUESTS_CA_BUNDLE", pebble.ca_file());
-        let process = Process::start(command, "certbot", self.folder.path());
-        let exit = process.wait(CERTBOT_DEADLINE).await;
-        // Debian's certbot 2.1 stumbles over refusals when it prints them; its log has them whole.
-        let log = std::fs::read_to_string(self.folder.path().join("logs/letsencrypt.log")).unwrap_or_default();
-        (exit, process.output() + &log)
-    }
-
-    async fn over_http(&self, pebble: &Pebble, port: u16, name: &str, more: &[&str]) -> (Exit, String) {
-        let port = port.to_string();
-        let mut arguments =
-            vec!["--standalone", "--http-01-address", "127.0.0.1", "--http-01-port", &port, "-d", name];
-        arguments.extend(more);
-        self.run(&pebble.directory(), pebble, &arguments).await
-    }
-
-    fn live(&self, name: &str, file: &str) -> PathBuf {
-        self.folder.path().join("config/live").join(name).join(file)
-    }
-
-    /// What OpenSSL reads in the certificate.
-    fn shown(&self, name: &str, what: &str) -> String {
-        let output = Command::new("openssl")
-            .args(["x509", "-noout", what, "-in"])
-            .arg(self.live(name, "cert.pem"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-}
-
-/// The chain that certbot got leads to the root.
-fn verifies(folder: &Folder, root: &str, certbot: &Certbot, name: &str) -> bool {
-    let file = folder.path().join("root.pem");
-    std::fs::write(&file, root).unwrap();
-    let status = Command::new("openssl")
-        .arg("verify")
-        .arg("-CAfile")
-        .arg(file)
-        .arg("-untrusted")
-        .arg(certbot.live(name, "chain.pem"))
-        .arg(certbot.live(name, "cert.pem"))
-        .output()
-        .unwrap();
-    status.status.success()
-}
+use crate::certbot::{self, Certbot};
 
 #[tokio::test]
 async fn certbot_gets_a_certificate_that_its_root_vouches_for() {
-    if !here() {
+    if !certbot::here() {
         return;
     }
     let port = free_port();
     let options = PebbleOptions { http_port: port, validity_seconds: Some(120), ..PebbleOptions::default() };
     let mut pebble = Pebble::start(options).await;
     let certbot = Certbot::new();
-    let (exit, output) = certbot.over_http(&pebble, port, "a.test", &[]).await;
+    let (exit, output) = certbot.over_http(&pebble, &pebble.directory(), port, "a.test", &[]).await;
     assert_eq!(exit, Exit::Code(0), "{output}\n{}", pebble.log());
-    let folder = Folder::new();
-    assert!(verifies(&folder, &pebble.root_pem().await, &certbot, "a.test"));
+    assert!(certbot.verifies("a.test", &pebble.root_pem().await));
 
     let serial = certbot.shown("a.test", "-serial").replace("serial=", "");
     assert_eq!(pebble.certificate_status(&serial).await.as_deref(), Some("Valid"));
     // Two minutes are asked for: it is over within five, not within one.
-    let ends_within = |seconds: &str| {
-        let mut command = Command::new("openssl");
-        command.args(["x509", "-noout", "-checkend", seconds, "-in"]).arg(certbot.live("a.test", "cert.pem"));
-        !command.output().unwrap().status.success()
-    };
-    assert!(ends_within("300") && !ends_within("60"));
+    assert!(certbot.ends_within("a.test", 300) && !certbot.ends_within("a.test", 60));
 
     // Another memory, other keys, the same address.
     let directory = pebble.directory();
     pebble.restart().await;
     assert_eq!(pebble.directory(), directory);
     assert_eq!(pebble.certificate_status(&serial).await, None);
-    assert!(!verifies(&folder, &pebble.root_pem().await, &certbot, "a.test"));
-    let (exit, output) = certbot.over_http(&pebble, port, "b.test", &[]).await;
+    assert!(!certbot.verifies("a.test", &pebble.root_pem().await));
+    let (exit, output) = certbot.over_http(&pebble, &pebble.directory(), port, "b.test", &[]).await;
     assert_eq!(exit, Exit::Code(1));
     assert!(output.contains("accountDoesNotExist"), "{output}");
 
@@ -125,7 +48,7 @@ async fn certbot_gets_a_certificate_that_its_root_vouches_for() {
 
 #[tokio::test]
 async fn an_account_needs_its_external_key_and_a_blocked_name_is_refused() {
-    if !here() {
+    if !certbot::here() {
         return;
     }
     let port = free_port();
@@ -133,13 +56,14 @@ async fn an_account_needs_its_external_key_and_a_blocked_name_is_refused() {
     let options = PebbleOptions { http_port: port, eab: true, blocked_names, ..PebbleOptions::default() };
     let pebble = Pebble::start(options).await;
     let certbot = Certbot::new();
-    let (exit, output) = certbot.over_http(&pebble, port, "a.test", &[]).await;
+    let (exit, output) = certbot.over_http(&pebble, &pebble.directory(), port, "a.test", &[]).await;
     assert_eq!(exit, Exit::Code(1));
     assert!(output.contains("external account binding"), "{output}");
     let key = ["--eab-kid", pebble.eab_kid(), "--eab-hmac-key", pebble.eab_hmac_base64url()];
-    let (exit, output) = certbot.over_http(&pebble, port, "a.test", &key).await;
+    let (exit, output) = certbot.over_http(&pebble, &pebble.directory(), port, "a.test", &key).await;
     assert_eq!(exit, Exit::Code(0), "{output}");
-    let (exit, output) = certbot.over_http(&pebble, port, "www.blocked.test", &key).await;
+    let (exit, output) =
+        certbot.over_http(&pebble, &pebble.directory(), port, "www.blocked.test", &key).await;
     assert_eq!(exit, Exit::Code(1));
     assert!(output.contains("rejectedIdentifier"), "{output}");
 }

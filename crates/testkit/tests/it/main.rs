@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod acme;
+mod certbot;
 mod faults;
 mod models;
 mod processes;
 mod realtime;
 mod record;
+mod shim;
 
 use serde_json::{Value, json};
 use testkit::{client::Connection, scripted::Scripted};
