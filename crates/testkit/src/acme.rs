@@ -63,7 +63,7 @@ pub struct PebbleOptions {
     pub sleep_seconds: u32,
     /// For these, and names below them, it refuses orders (`rejectedIdentifier`).
     pub blocked_names: Vec<String>,
-    /// Another name server, in place of [`Names`].
+    /// Another name server, such as [`crate::dns::Knot`], in place of [`Names`].
     pub dns: Option<SocketAddr>,
     /// `-strict`: what the next version of Pebble will refuse.
     pub strict: bool,

@@ -1,5 +1,6 @@
 //! What Portico's tests need: model servers, real ([`models`]) and scripted ([`scripted`]), a client that shows every
-//! byte ([`client`]), the product's binary in a folder of its own ([`portico`]), a certificate authority ([`acme`]).
+//! byte ([`client`]), the product's binary in a folder of its own ([`portico`]), a certificate authority
+//! ([`acme`]), a name server ([`dns`]).
 //!
 //! Everything that is started here ends with the value that stands for it, also when a test panics or is killed, and
 //! every wait has a deadline. What goes wrong panics, with the logs of what was running: that is how tests fail.

@@ -4,6 +4,7 @@
 
 mod acme;
 mod certbot;
+mod dns;
 mod faults;
 mod models;
 mod processes;
