@@ -17,6 +17,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
+use tokio_rustls::client::TlsStream;
 
 use crate::{net::Address, wait::SOON};
 
@@ -90,6 +91,16 @@ impl Stream for TcpStream {
     }
 }
 
+impl Stream for TlsStream<TcpStream> {
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.get_ref().0.reset_on_close()
+    }
+
+    fn shrink_receive_buffer(&self, bytes: usize) -> io::Result<()> {
+        self.get_ref().0.shrink_receive_buffer(bytes)
+    }
+}
+
 impl Stream for UnixStream {
     fn reset_on_close(&self) -> io::Result<()> {
         Ok(())
@@ -130,8 +141,18 @@ impl Connection {
             }
             Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
         };
+        Ok(Self::on(stream))
+    }
+
+    /// Behind a TLS handshake that has been made; see [`crate::tls::connect`].
+    #[must_use]
+    pub fn over_tls(stream: TlsStream<TcpStream>) -> Self {
+        Self::on(Box::new(stream))
+    }
+
+    fn on(stream: Box<dyn Stream>) -> Self {
         let (buffer, event_text) = (Vec::new(), Vec::new());
-        Ok(Self { stream, buffer, event_text, body: Body::Done, without_body: false, deadline: SOON })
+        Self { stream, buffer, event_text, body: Body::Done, without_body: false, deadline: SOON }
     }
 
     /// For each read that follows.

@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod acme;
+mod certbot;
+mod dns;
 mod faults;
 mod models;
 mod processes;
 mod realtime;
 mod record;
+mod shim;
 
 use serde_json::{Value, json};
 use testkit::{client::Connection, scripted::Scripted};

@@ -1,0 +1,6 @@
+//! Name servers, and questions to them.
+
+mod knot;
+pub mod question;
+
+pub use knot::{Knot, PROGRAMS};

@@ -1,0 +1,32 @@
+//! Programs of the distribution that tests need and that only root can install.
+
+use std::path::PathBuf;
+
+/// Whether all of them are here. Where one is not, a test of theirs is to return: an ordinary user reads that it was
+/// skipped and why. For root, for whom `./test` installs them, a missing one is a failure.
+#[must_use]
+pub fn are_here(programs: &[&str]) -> bool {
+    let missing: Vec<_> = programs.iter().copied().filter(|program| find(program).is_none()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let text =
+        format!("{} is missing; as root, scripts/parts --certificates installs it", missing.join(", "));
+    assert!(!rustix::process::geteuid().is_root(), "{text}");
+    eprintln!("SKIPPED: {text}");
+    false
+}
+
+/// Where it lies. Folders of administrators' programs count too: they are not in an ordinary user's PATH.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Panics, and says what installs it, where it is missing.
+pub(crate) fn need(program: &str) -> PathBuf {
+    find(program)
+        .unwrap_or_else(|| panic!("{program} is missing; as root, scripts/parts --certificates installs it"))
+}
