@@ -22,7 +22,7 @@ use crate::certificate::{Challenges, Leaf};
 use crate::types::text;
 
 /// One order, as the driver wants it.
-pub(super) struct Job<'a> {
+pub(crate) struct Job<'a> {
     pub(super) authority: &'a Authority,
     pub(super) proof: Proof,
     pub(super) replaces: Option<&'a Leaf>,
@@ -32,13 +32,13 @@ pub(super) struct Job<'a> {
 
 /// What a CA suggests about renewing a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Suggestion {
+pub(crate) struct Suggestion {
     pub(super) window: Window,
     pub(super) explanation_url: Option<String>,
     pub(super) ask_again: Option<Duration>,
 }
 
-pub(super) trait Asking {
+pub(crate) trait Asking {
     async fn order(&self, job: Job<'_>) -> Result<Issued, OrderError>;
     /// `None`: this CA suggests nothing.
     async fn suggestion(&self, directory: &str, leaf: &Leaf) -> Result<Option<Suggestion>, OrderError>;

@@ -115,7 +115,7 @@ impl<A: Asking> Driver<A> {
             resolver.serve(pair);
         }
         let journal = store.journal();
-        let first = status(&settings, &store, resolver, &journal, pair.as_ref(), now, None);
+        let first = status(&settings, &store, &resolver.served(), &journal, pair.as_ref(), now, None);
         let (status, receiver) = watch::channel(first);
         let driver = Self {
             settings,
@@ -203,8 +203,8 @@ impl<A: Asking> Driver<A> {
                         "在此之前下单会用掉颁发机构限额的一半以上"
                     ),
                     _ => text!(
-                        "the last order failed; tried {failures} times",
-                        "上次订单失败;已尝试 {failures} 次"
+                        "it is ordered again, after {failures} failures in a row",
+                        "再次申请;此前已连续失败 {failures} 次"
                     ),
                 };
                 Step::Wait { until: at, next: Some((at, why)) }
@@ -476,7 +476,7 @@ impl<A: Asking> Driver<A> {
         self.status.send_replace(status(
             settings,
             &self.store,
-            &self.resolver,
+            &self.resolver.served(),
             journal,
             self.pair.as_ref(),
             now,
@@ -512,24 +512,29 @@ fn kept(store: &Store, now: SystemTime) -> Option<Pair> {
     }
 }
 
+/// What is known without a running process.
+pub(crate) fn kept_status(settings: &Settings) -> Option<Status> {
+    let store = Store::new(&settings.data_dir, &settings.names);
+    let (pair, now) = (store.pair().ok().flatten()?, WallClock::default().now());
+    let journal = store.journal();
+    let renewal = journal.renewal.as_ref().filter(|renewal| renewal.serial == pair.leaf.serial);
+    let next = renewal.map(|renewal| (system_time(renewal.at), why(renewal, &pair.leaf)));
+    Some(status(settings, &store, &pair, &journal, Some(&pair), now, next))
+}
+
 fn status(
     settings: &Settings,
     store: &Store,
-    resolver: &Resolver,
+    served: &Pair,
     journal: &Journal,
     pair: Option<&Pair>,
     now: SystemTime,
     next: Option<(SystemTime, Text)>,
 ) -> Status {
-    let served = resolver.served();
     Status {
         names: settings.names.clone(),
         issuer: settings.authority.name.clone(),
-        state: if pair.is_none() && served.is_stand_in {
-            State::StandIn
-        } else {
-            State::of(&served.leaf, now)
-        },
+        state: if served.is_stand_in { State::StandIn } else { State::of(&served.leaf, now) },
         certificate: Certificate::of(&served.leaf, now),
         path: pair.map(|_| store.pair_file().display().to_string()),
         challenge: journal.challenge.map(|proof| proof.word().to_owned()),

@@ -20,5 +20,5 @@ mod settings;
 mod solve;
 mod store;
 
-pub(crate) use driver::{Driver, Outcome, Wish};
+pub(crate) use driver::{Driver, Outcome, Wish, kept_status};
 pub(crate) use settings::Settings;

@@ -47,7 +47,7 @@ pub(super) struct Wanted<'a> {
 }
 
 /// A key and the chain that was signed for it, in PEM and as they will be served.
-pub(super) struct Issued {
+pub(crate) struct Issued {
     pub(super) key_pem: String,
     pub(super) chain_pem: String,
     pub(super) pair: Pair,

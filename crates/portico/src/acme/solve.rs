@@ -57,7 +57,8 @@ fn proving(name: &str, digest: &[u8]) -> Result<CertifiedKey, Box<dyn std::error
     let key = KeyPair::generate()?;
     let certificate = parameters.self_signed(&key)?;
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Ok(CertifiedKey::from_der(vec![certificate.der().clone()], key, &aws_lc_rs::default_provider())?)
+    // Not by a constructor that reads the certificate: nobody but a CA knows the extension.
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], aws_lc_rs::sign::any_ecdsa_type(&key)?))
 }
 
 /// What the CA will ask for in the handshake: the name, or for an address its reverse name (RFC 8738, 6).

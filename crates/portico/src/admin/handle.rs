@@ -6,6 +6,8 @@
 //! | `GET /models` | the models and their processes |
 //! | `POST /models/NAME/start`, `stop`, `restart` | 202 and the model; 404; 409 for a model that Portico does not run |
 //! | `POST /reload` | 200 with the changed keys; 409 with what is wrong |
+//! | `GET /certificates` | the certificates that are served, and what becomes of them |
+//! | `POST /certificates/renew` | 200 when one was signed; 409 with why not. `?dry_run`: nothing is changed |
 //! | `GET /config/diff` | what a reload would change |
 //! | `POST /stop` | 202, and the process drains |
 
@@ -17,16 +19,24 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
+use crate::acme::Outcome;
 use crate::config::{Engine, Mode, Problems, render};
-use crate::control::{Control, Live, ReloadOutcome};
+use crate::control::{Certificates, Control, Live, NotRenewed, ReloadOutcome};
 use crate::supervise::Command;
-use crate::types::{ServerKind, Text, Tongue, percent_decoded};
+use crate::types::{ServerKind, Text, Tongue, percent_decoded, text};
 
 pub(super) async fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let (status, body) = match (request.method(), path) {
         (&Method::GET, "/status") => (StatusCode::OK, status(control).await),
         (&Method::GET, "/models") => (StatusCode::OK, models(control).await),
+        (&Method::GET, "/certificates") => {
+            let found = control.certificates.as_ref().and_then(Certificates::status);
+            (StatusCode::OK, json!({"certificates": found.as_slice()}))
+        }
+        (&Method::POST, "/certificates/renew") => {
+            renew(control, request.uri().query() == Some("dry_run")).await
+        }
         (&Method::POST, "/reload") => reload(control).await,
         (&Method::GET, "/config/diff") => compare(control),
         (&Method::POST, "/stop") => {
@@ -159,6 +169,40 @@ async fn reload(control: &Control) -> (StatusCode, Value) {
         ReloadOutcome::Refused(why) => {
             (StatusCode::CONFLICT, json!({"reloaded": false, "refused": both(&why)}))
         }
+    }
+}
+
+async fn renew(control: &Control, dry_run: bool) -> (StatusCode, Value) {
+    let refused = |why: Text| (StatusCode::CONFLICT, json!({"renewed": false, "refused": both(&why)}));
+    let Some(certificates) = &control.certificates else {
+        return refused(text!("https is off: there is no certificate", "https 已关闭:没有证书"));
+    };
+    match certificates.renew(dry_run).await {
+        Ok(Outcome::Done { authority, challenge, certificate }) => (
+            StatusCode::OK,
+            json!({
+                "renewed": !dry_run,
+                "dry_run": dry_run,
+                "authority": authority,
+                "challenge": challenge,
+                "certificate": certificate,
+            }),
+        ),
+        Ok(Outcome::Failed(error)) => {
+            (StatusCode::CONFLICT, json!({"renewed": false, "dry_run": dry_run, "error": error}))
+        }
+        Ok(Outcome::Busy) => refused(text!(
+            "another process is ordering from the same site.data_dir; try again in a minute",
+            "另一个进程正在使用同一 site.data_dir 申请证书;请一分钟后再试"
+        )),
+        Err(NotRenewed::NotOrdered) => refused(text!(
+            "this certificate does not come from a certificate authority: with tls.issuer = \"files\" replace the files, a local one renews itself",
+            "此证书不是由颁发机构签发:tls.issuer = \"files\" 时请替换文件,本地证书会自行续期"
+        )),
+        Err(NotRenewed::Interrupted) => refused(text!(
+            "the configuration was reloaded in between; try again",
+            "期间重新加载了配置;请重试"
+        )),
     }
 }
 

@@ -80,11 +80,6 @@ impl Pair {
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }
-
-    /// The chain, leaf first.
-    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.certified.cert
-    }
 }
 
 impl Leaf {

@@ -36,6 +36,39 @@ pub(super) fn ask(context: &Context, method: Method, path: &str) -> Result<(Stat
     })
 }
 
+/// As [`ask`], for what may take long.
+pub(super) fn ask_for(
+    context: &Context,
+    method: Method,
+    path: &str,
+    loaded: &config::Loaded,
+    total: Duration,
+) -> Result<(StatusCode, Value), Exit> {
+    let socket = &loaded.config.listen.admin;
+    request_within(socket, method, path, Limits { total, ..LIMITS }).map_err(|error| {
+        say(context, loaded.tongue, &not_reached(socket, &error));
+        Exit::No
+    })
+}
+
+/// `None`: nobody runs. Who may not ask is told so.
+pub(super) fn ask_if_running(
+    context: &Context,
+    method: Method,
+    path: &str,
+    loaded: &config::Loaded,
+) -> Result<Option<(StatusCode, Value)>, Exit> {
+    let socket = &loaded.config.listen.admin;
+    match request(socket, method, path) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_refused() => Ok(None),
+        Err(error) => {
+            say(context, loaded.tongue, &not_reached(socket, &error));
+            Err(Exit::No)
+        }
+    }
+}
+
 /// As [`ask`], also while the file is being edited: a slip in it must not hide the Portico that runs.
 fn ask_in_any_case(context: &Context, method: Method, path: &str) -> Result<(StatusCode, Value), Exit> {
     if let Err(problems) = config::load(context.config.as_deref(), &context.environment)
@@ -53,12 +86,21 @@ fn ask_in_any_case(context: &Context, method: Method, path: &str) -> Result<(Sta
 }
 
 fn request(socket: &std::path::Path, method: Method, path: &str) -> Result<(StatusCode, Value), FetchError> {
+    request_within(socket, method, path, LIMITS)
+}
+
+fn request_within(
+    socket: &std::path::Path,
+    method: Method,
+    path: &str,
+    limits: Limits,
+) -> Result<(StatusCode, Value), FetchError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime of one thread needs only file descriptors");
     let target = Target::Unix(PathBuf::from(socket));
-    let answer = runtime.block_on(fetch(&target, method, path, &[], Bytes::new(), LIMITS));
+    let answer = runtime.block_on(fetch(&target, method, path, &[], Bytes::new(), limits));
     answer.map(|(status, _, body)| (status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
 }
 
@@ -258,7 +300,7 @@ fn list(value: &Value) -> String {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn unexpected(context: &Context, status: StatusCode) -> Exit {
+pub(super) fn unexpected(context: &Context, status: StatusCode) -> Exit {
     let why = text!("the running Portico answered {status}", "正在运行的 Portico 回答了 {status}");
     say(context, context.tongue, &why);
     Exit::No

@@ -4,6 +4,7 @@
 
 mod admin;
 mod arguments;
+mod cert;
 mod check;
 mod completions;
 mod config;
@@ -79,6 +80,7 @@ fn dispatch(context: &Context, command: Command) -> Exit {
         Command::Reload => admin::reload(context),
         Command::Stop => admin::stop(context),
         Command::Model(arguments) => model::model(context, arguments.command),
+        Command::Cert(arguments) => cert::cert(context, arguments.command),
         Command::Config(arguments) => match arguments.command {
             ConfigCommand::Diff(arguments) => admin::diff(context, &arguments),
             ConfigCommand::Schema => config::schema(context),

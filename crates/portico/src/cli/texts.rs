@@ -45,6 +45,18 @@ const COMMANDS: &[(&str, Text)] = &[
     ("model stop", Text::fixed("Stop a model server until it is started again", "停止模型服务,直到再次启动")),
     ("model restart", Text::fixed("Stop a model server and start it again", "重新启动模型服务")),
     ("model logs", Text::fixed("Show the output of a model server", "查看模型服务的输出")),
+    ("cert", Text::fixed("Certificates: how they stand, and renewing one now", "证书:查看状态,立即续期")),
+    (
+        "cert status",
+        Text::fixed(
+            "Show names, issuer, days left, the next renewal and why, and the last error",
+            "查看域名、签发者、剩余天数、下次续期及其原因、上次错误",
+        ),
+    ),
+    (
+        "cert renew",
+        Text::fixed("Order a new certificate now, without waiting for its time", "立即申请新证书,不等到期"),
+    ),
     (
         "config",
         Text::fixed(
@@ -103,6 +115,14 @@ const ARGUMENTS: &[(&str, &str, Text)] = &[
         ),
     ),
     ("*", "json", Text::fixed("Answer in JSON", "以 JSON 输出")),
+    (
+        "cert renew",
+        "dry_run",
+        Text::fixed(
+            "Go the whole way against the authority's place for trying, if it has one, and change nothing",
+            "在颁发机构的测试环境(如有)中走完全部流程,不作任何改动",
+        ),
+    ),
     (
         "model list",
         "advisories",

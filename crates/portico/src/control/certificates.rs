@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::acme::{Driver, Outcome, Settings, Wish};
+use crate::acme::{self, Driver, Outcome, Settings, Wish};
 use crate::certificate::{Challenges, Edge, Resolver, Status, stand_in};
 use crate::config::{Config, Issuer};
 use crate::types::{Text, text};
@@ -129,6 +129,17 @@ fn spawn<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send + 'static) -> o
         tracing::error!(%error, "certificates are not looked after");
     }
     stop
+}
+
+/// What lies in the data folder, for when nobody runs.
+pub(crate) fn kept(config: &Config) -> Vec<Status> {
+    if !config.has_https() {
+        return Vec::new();
+    }
+    match Wanted::of(config) {
+        Some(Wanted::FromAuthority(settings)) => acme::kept_status(&settings).into_iter().collect(),
+        None => Vec::new(),
+    }
 }
 
 fn unusable(error: &rustls::Error) -> Text {
