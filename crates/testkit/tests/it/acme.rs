@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use testkit::{
-    acme::{Caa, PROGRAMS, Pebble, PebbleOptions},
+    acme::{Caa, PROGRAMS, Pebble, PebbleOptions, Resource, Shim},
     dns::question::{Kind, ask},
     net::free_port,
     process::Exit,
@@ -66,6 +66,49 @@ async fn an_account_needs_its_external_key_and_a_blocked_name_is_refused() {
         certbot.over_http(&pebble, &pebble.directory(), port, "www.blocked.test", &key).await;
     assert_eq!(exit, Exit::Code(1));
     assert!(output.contains("rejectedIdentifier"), "{output}");
+}
+
+#[tokio::test]
+async fn proven_names_stay_proven_and_chains_are_several_where_that_is_asked_for() {
+    if !certbot::here() {
+        return;
+    }
+    let port = free_port();
+    let options = PebbleOptions {
+        http_port: port,
+        authz_reuse_percent: 100,
+        sleep_seconds: 1,
+        strict: true,
+        alternate_chains: 1,
+        ..PebbleOptions::default()
+    };
+    let pebble = Pebble::start(options).await;
+    let shim = Shim::start(&pebble);
+    let certbot = Certbot::new();
+    for _ in 0..2 {
+        let again = ["--force-renewal"];
+        let (exit, output) = certbot.over_http(&pebble, &shim.directory(), port, "a.test", &again).await;
+        assert_eq!(exit, Exit::Code(0), "{output}");
+    }
+    assert_eq!((shim.count(Resource::NewOrder), shim.count(Resource::Challenge)), (2, 1));
+    assert_eq!(pebble.log().matches("Generated issuance chain").count(), 2);
+    assert!(pebble.log().contains("maximum random VA sleep time to 1"), "{}", pebble.log());
+    // The chain is the leaf and the intermediate, without the root.
+    let intermediate = pebble.intermediate_pem().await;
+    assert!(certbot.verifies("a.test", &format!("{intermediate}{}", pebble.root_pem().await)));
+    assert!(!certbot.verifies("a.test", &intermediate));
+}
+
+#[tokio::test]
+async fn nonces_are_refused_as_often_as_asked() {
+    if !certbot::here() {
+        return;
+    }
+    let pebble = Pebble::start(PebbleOptions { nonce_reject_percent: 100, ..PebbleOptions::default() }).await;
+    let (exit, output) =
+        Certbot::new().over_http(&pebble, &pebble.directory(), free_port(), "a.test", &[]).await;
+    assert_eq!(exit, Exit::Code(1));
+    assert!(output.contains("urn:ietf:params:acme:error:badNonce"), "{output}");
 }
 
 #[tokio::test]

@@ -220,3 +220,27 @@ async fn a_pebble_that_went_away_is_seen_and_comes_back() {
     pebble.restart().await;
     assert_eq!(get(&shim, "/dir").await.unwrap().head.status, 200);
 }
+
+/// The scanner sees a real server, and says so in a form that tests can read.
+#[tokio::test]
+async fn sslyze_scans_it() {
+    if !programs::are_here(acme::PROGRAMS) {
+        return;
+    }
+    let pebble = Pebble::start(PebbleOptions::default()).await;
+    let shim = Shim::start(&pebble);
+    let folder = Folder::new();
+    let report = folder.path().join("report.json");
+    let mut command = programs::sslyze();
+    command.args(["--tlsv1_1", "--tlsv1_3", "--json_out"]).arg(&report);
+    command.arg(format!("localhost:{}", shim.port()));
+    let process = Process::start(command, "sslyze", folder.path());
+    // Its exit code speaks of Mozilla's recommendation, which is nothing to a shim.
+    process.wait(Duration::from_secs(90)).await;
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let accepted = |version: &str| {
+        let result = &report["server_scan_results"][0]["scan_result"][version]["result"];
+        result["accepted_cipher_suites"].as_array().unwrap_or_else(|| panic!("{version}: {report}")).len()
+    };
+    assert_eq!((accepted("tls_1_1_cipher_suites"), accepted("tls_1_3_cipher_suites")), (0, 3));
+}
