@@ -198,3 +198,5 @@ pub(crate) fn root_file(data_dir: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod verifiers;
