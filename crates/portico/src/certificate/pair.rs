@@ -144,7 +144,8 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-fn time(seconds: i64) -> SystemTime {
+/// A time of X.509; what is before 1970 is 1970.
+pub(super) fn time(seconds: i64) -> SystemTime {
     match u64::try_from(seconds) {
         Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
         Err(_) => SystemTime::UNIX_EPOCH,

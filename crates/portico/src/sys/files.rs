@@ -2,8 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 /// Writes `content` to `path` so that a reader, also after a power cut, sees the old file or the new one and never
 /// a part: temporary file, fsync, rename, fsync of the folder. Missing parent folders are made.
@@ -27,9 +29,22 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
 }
 
 fn write_synced(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    // Never through a link: root writes into folders of other users.
+    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2)");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode).custom_flags(flags);
+    let mut file = options.open(path)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+/// Gives a file or folder the owner and group of another one; links are not followed.
+pub(crate) fn own_like(path: &Path, other: &Path) -> io::Result<()> {
+    let (own, wanted) = (fs::symlink_metadata(path)?, fs::metadata(other)?);
+    if (own.uid(), own.gid()) == (wanted.uid(), wanted.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::lchown(path, Some(wanted.uid()), Some(wanted.gid()))
 }
 
 /// Removes a file; that it was not there is no error.

@@ -9,6 +9,7 @@ pub(crate) mod deadline;
 pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod large_buffers;
+pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod procfs;
 pub(crate) mod random;
