@@ -1,0 +1,1 @@
+//! Against real name servers and scripted doors.
