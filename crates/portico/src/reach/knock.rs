@@ -118,7 +118,8 @@ fn judge(answer: &[u8], wanted: &str) -> Heard {
     };
     let status = head.code.unwrap_or_default();
     let body = &answer[end..];
-    if status == 200 && body.trim_ascii() == wanted.as_bytes() {
+    let is_cut = header(&head, "content-length").parse::<usize>().is_ok_and(|length| body.len() < length);
+    if status == 200 && !is_cut && body.trim_ascii() == wanted.as_bytes() {
         return Heard::Portico;
     }
     let server = header(&head, "server");

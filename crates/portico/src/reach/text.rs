@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 
+use super::LOOK;
 use super::caa;
 use super::clock;
 use super::finding::{Door, Failure, Finding, Heard, Knock, Nat, Pointing, Range, What, Zone};
@@ -91,8 +92,8 @@ fn inside(name: &str, address: &dyn Display, range: Range) -> Text {
 fn no_such_name(name: &str, zone: Option<&Zone>) -> Text {
     if zone.is_none() {
         return text!(
-            "{name} does not exist in the DNS, nor does its domain answer. Check the spelling in site.names and that the domain is registered and not expired; then add an A record with this machine's public address.",
-            "DNS 中不存在 {name},其上级域名也无应答。请检查 site.names 的拼写,并确认域名已注册且未过期;然后添加指向本机公网地址的 A 记录。"
+            "{name} does not exist in the DNS, and no name servers were found for its domain. Check the spelling in site.names and that the domain is registered and not expired; then add an A record with this machine's public address.",
+            "DNS 中不存在 {name},也未找到其所属域名的域名服务器。请检查 site.names 的拼写,并确认域名已注册且未过期;然后添加指向本机公网地址的 A 记录。"
         );
     }
     let Text { en, zh } = place(zone);
@@ -114,25 +115,26 @@ fn place(zone: Option<&Zone>) -> Text {
 }
 
 fn lookup_failed(name: &str, record: &str, failure: Failure) -> Text {
+    let seconds = LOOK.as_secs();
     match failure {
         Failure::ServerFailure => text!(
-            "Looking up the {record} record of {name} fails (SERVFAIL): its name servers don't answer well, or its DNSSEC is broken. Certificate authorities meet the same. Look at the name servers and DS records where the domain is registered.",
-            "查询 {name} 的 {record} 记录失败(SERVFAIL):其域名服务器应答异常,或 DNSSEC 配置有误。证书颁发机构也会遇到同样的问题。请在域名注册商处检查域名服务器和 DS 记录。"
+            "Looking up the {record} record of {name} fails (SERVFAIL): its name servers don't answer well, or its DNSSEC is broken. Certificate authorities will likely meet the same. Look at the name servers and DS records where the domain is registered.",
+            "查询 {name} 的 {record} 记录失败(SERVFAIL):其域名服务器应答异常,或 DNSSEC 配置有误。证书颁发机构很可能也会遇到同样的问题。请在域名注册商处检查域名服务器和 DS 记录。"
         ),
         Failure::TimedOut => text!(
-            "Looking up the {record} record of {name} got no answer within 2 seconds. This machine's resolver or the domain's name servers are slow or silent. Check /etc/resolv.conf, and try: getent ahosts {name}",
-            "查询 {name} 的 {record} 记录在 2 秒内没有应答。本机的解析器或该域名的域名服务器缓慢或无响应。请检查 /etc/resolv.conf,并试运行:getent ahosts {name}"
+            "Looking up the {record} record of {name} got no answer within {seconds} seconds. This machine's resolver or the domain's name servers are slow or silent. Check /etc/resolv.conf, and try `getent ahosts {name}`.",
+            "查询 {name} 的 {record} 记录在 {seconds} 秒内没有应答。本机的解析器或该域名的域名服务器缓慢或无响应。请检查 /etc/resolv.conf,并试运行 `getent ahosts {name}`。"
         ),
         Failure::Refused | Failure::Other => text!(
-            "The {record} record of {name} can't be looked up: this machine's resolver refuses or does not work. Check /etc/resolv.conf, and try: getent ahosts {name}",
-            "无法查询 {name} 的 {record} 记录:本机的解析器拒绝查询或不可用。请检查 /etc/resolv.conf,并试运行:getent ahosts {name}"
+            "The {record} record of {name} can't be looked up: this machine's resolver refuses or does not work. Check /etc/resolv.conf, and try `getent ahosts {name}`.",
+            "无法查询 {name} 的 {record} 记录:本机的解析器拒绝查询或不可用。请检查 /etc/resolv.conf,并试运行 `getent ahosts {name}`。"
         ),
     }
 }
 
 fn of_knock(name: &str, knock: &Knock) -> Text {
     let Knock { door, address, heard, around } = knock;
-    let port = address.port();
+    let (port, seconds) = (address.port(), LOOK.as_secs());
     let told = match heard {
         Heard::Portico => {
             return text!(
@@ -149,17 +151,17 @@ fn of_knock(name: &str, knock: &Knock) -> Text {
         }
         Heard::Refused => refused(name, *address),
         Heard::TimedOut => text!(
-            "No connection to {address} for {name} within 2 seconds, from here. A firewall may drop it, or the address is not in use. Open port {port} in this machine's firewall and in the cloud's security group.",
-            "从本机在 2 秒内无法连接 {address}({name})。可能被防火墙丢弃,或该地址未被使用。请在本机防火墙和云平台安全组中放行 {port} 端口。"
+            "No connection to {address} for {name} within {seconds} seconds, from here. A firewall may drop it, or the address is not in use. Open port {port} in this machine's firewall and in the cloud's security group.",
+            "从本机在 {seconds} 秒内无法连接 {address}({name})。可能被防火墙丢弃,或该地址未被使用。请在本机防火墙和云平台安全组中放行 {port} 端口。"
         ),
         Heard::Silent => text!(
-            "{address} takes connections for {name} and then says nothing for 2 seconds. Whatever listens there hangs, or is not Portico. See: ss -ltnp 'sport = :{port}'",
-            "{address} 接受了 {name} 的连接,但 2 秒内没有任何应答。监听该端口的程序已挂起,或不是 Portico。请查看:ss -ltnp 'sport = :{port}'"
+            "{address} takes connections for {name} and then says nothing for {seconds} seconds. Whatever listens there hangs, or is not Portico. See `ss -ltnp 'sport = :{port}'`.",
+            "{address} 接受了 {name} 的连接,但 {seconds} 秒内没有任何应答。监听该端口的程序已挂起,或不是 Portico。请用 `ss -ltnp 'sport = :{port}'` 查看。"
         ),
         Heard::Cut => cut(name, *address, *door),
         Heard::NoTls => text!(
-            "{address} does not open TLS for {name}: something else than Portico answers there, or it wants none with this name. See: ss -ltnp 'sport = :{port}'",
-            "{address} 未能为 {name} 建立 TLS:应答的不是 Portico,或对方拒绝该域名。请查看:ss -ltnp 'sport = :{port}'"
+            "{address} does not open TLS for {name}: something else than Portico answers there, or it wants none with this name. See `ss -ltnp 'sport = :{port}'`.",
+            "{address} 未能为 {name} 建立 TLS:应答的不是 Portico,或对方拒绝该域名。请用 `ss -ltnp 'sport = :{port}'` 查看。"
         ),
         Heard::Other { status, server } => other(name, *address, *status, server.as_deref()),
     };
@@ -182,19 +184,19 @@ fn other(name: &str, address: SocketAddr, status: Option<u16>, server: Option<&s
         (_, None) => Text::fixed("not HTTP", "不是 HTTP"),
     };
     text!(
-        "Something else than Portico answers for {name} at {address} ({en}). A certificate authority meets the same there. If it runs on this machine, end it or move it (ss -ltnp 'sport = :{port}'); if not, the name or the port leads elsewhere.",
-        "在 {address} 上应答 {name} 的不是 Portico({zh})。证书颁发机构也会遇到它。如果它在本机运行,请停止或换端口(ss -ltnp 'sport = :{port}');否则说明域名或端口通向了别处。"
+        "Something else than Portico answers for {name} at {address} ({en}). A certificate authority that meets it too can't verify the name. If it runs on this machine, end it or move it (`ss -ltnp 'sport = :{port}'`); if not, the name or the port leads elsewhere.",
+        "在 {address} 上应答 {name} 的不是 Portico({zh})。如果证书颁发机构也遇到它,就无法验证该域名。如果它在本机运行,请停止或换端口(`ss -ltnp 'sport = :{port}'`);否则说明域名或端口通向了别处。"
     )
 }
 
 fn cut(name: &str, address: SocketAddr, door: Door) -> Text {
     let Text { en, zh } = match door {
-        Door::Http => text!("the request for {name} was sent", "发出对 {name} 的请求"),
-        Door::Https => text!("{name} was named in the TLS handshake", "在 TLS 握手中给出 {name}"),
+        Door::Http => text!("the request for {name} was sent", "发出对 {name} 的请求之后"),
+        Door::Https => text!("{name} was named in the TLS handshake", "在 TLS 握手中给出 {name} 之后"),
     };
     text!(
         "The connection to {address} was cut right after {en}, without an answer. In mainland China carriers do that to names without an ICP filing; elsewhere a firewall, or a program that can't serve. If the name has no filing, file it with your cloud, or set tls.challenge = \"dns-01\" to get certificates all the same.",
-        "{zh}后,与 {address} 的连接立即被切断,没有应答。在中国大陆,运营商会这样对待未备案的域名;在其他地区可能是防火墙,或无法服务的程序。如果该域名未备案,请在云平台办理备案;或设置 tls.challenge = \"dns-01\",仍可取得证书。"
+        "{zh},与 {address} 的连接立即被切断,没有应答。在中国大陆,运营商会这样对待未备案的域名;在其他地区可能是防火墙,或无法服务的程序。如果该域名未备案,请在云平台办理备案;或设置 tls.challenge = \"dns-01\",仍可取得证书。"
     )
 }
 
@@ -261,8 +263,8 @@ fn of_caa(name: &str, verdict: &caa::Verdict) -> Text {
             "查询 {at} 的 CAA 记录失败(SERVFAIL)。无论有无记录,遇到同样情况的证书颁发机构都必须拒绝 {name}。该域名的域名服务器必须能应答 CAA 查询;请在域名托管处检查域名服务器和 DNSSEC。"
         ),
         Failed { at, failure: Failure::TimedOut | Failure::Refused | Failure::Other } => text!(
-            "CAA records at {at} could not be looked up from here. A certificate authority that can't look them up either has to refuse {name}. Try: dig {at} CAA",
-            "从本机无法查询 {at} 的 CAA 记录。若证书颁发机构也查询不到,就必须拒绝 {name}。请试运行:dig {at} CAA"
+            "CAA records at {at} could not be looked up from here. A certificate authority that can't look them up either has to refuse {name}. Try `dig {at} CAA`.",
+            "从本机无法查询 {at} 的 CAA 记录。若证书颁发机构也查询不到,就必须拒绝 {name}。请试运行 `dig {at} CAA`。"
         ),
     }
 }
@@ -274,12 +276,12 @@ fn of_clock(verdict: clock::Verdict) -> Text {
             "本机时钟与证书颁发机构一致。",
         ),
         clock::Verdict::Ahead { seconds } => text!(
-            "This machine's clock is {seconds} seconds ahead of the certificate authority's. Certificates then seem to expire early, and renewals come at the wrong time. Set it: timedatectl set-ntp true",
-            "本机时钟比证书颁发机构快 {seconds} 秒。证书会显得提前过期,续期时间也会出错。请校准:timedatectl set-ntp true"
+            "This machine's clock is {seconds} seconds ahead of the certificate authority's. Certificates then seem to expire early, and renewals come at the wrong time. Set it with `timedatectl set-ntp true`.",
+            "本机时钟比证书颁发机构快 {seconds} 秒。证书会显得提前过期,续期时间也会出错。请用 `timedatectl set-ntp true` 校准。"
         ),
         clock::Verdict::Behind { seconds } => text!(
-            "This machine's clock is {seconds} seconds behind the certificate authority's. New certificates then seem not to be valid yet, and renewals come too late. Set it: timedatectl set-ntp true",
-            "本机时钟比证书颁发机构慢 {seconds} 秒。新证书会显得尚未生效,续期也会过晚。请校准:timedatectl set-ntp true"
+            "This machine's clock is {seconds} seconds behind the certificate authority's. New certificates then seem not to be valid yet, and renewals come too late. Set it with `timedatectl set-ntp true`.",
+            "本机时钟比证书颁发机构慢 {seconds} 秒。新证书会显得尚未生效,续期也会过晚。请用 `timedatectl set-ntp true` 校准。"
         ),
     }
 }

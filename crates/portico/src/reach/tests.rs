@@ -1,1 +1,0 @@
-//! Against real name servers and scripted doors.
