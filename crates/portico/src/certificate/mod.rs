@@ -5,7 +5,6 @@
 
 mod challenges;
 mod edge;
-#[expect(dead_code, reason = "used by what serves it, in a later change")]
 pub(crate) mod local;
 mod pair;
 mod resolver;

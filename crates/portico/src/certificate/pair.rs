@@ -77,6 +77,11 @@ impl Pair {
         Ok(Self { leaf: Arc::new(leaf), is_stand_in: false, certified: Arc::new(certified) })
     }
 
+    /// Leaf first.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified.cert
+    }
+
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }

@@ -89,6 +89,18 @@ impl From<Words> for Text {
     }
 }
 
+impl Status {
+    /// As it is by now: it was written down when something happened last.
+    pub(crate) fn at(mut self, now: SystemTime) -> Self {
+        let Certificate { not_before, not_after, .. } = self.certificate;
+        self.certificate.days_left = tenths_of_days(not_after.as_second() - timestamp(now).as_second());
+        if self.state != State::StandIn {
+            self.state = State::between(system_time(not_before), system_time(not_after), now);
+        }
+        self
+    }
+}
+
 impl Certificate {
     pub(crate) fn of(leaf: &Leaf, now: SystemTime) -> Self {
         let left = timestamp(leaf.not_after).as_second() - timestamp(now).as_second();
@@ -105,9 +117,13 @@ impl Certificate {
 
 impl State {
     pub(crate) fn of(leaf: &Leaf, now: SystemTime) -> Self {
-        if now < leaf.not_before {
+        Self::between(leaf.not_before, leaf.not_after, now)
+    }
+
+    fn between(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> Self {
+        if now < not_before {
             State::NotYetValid
-        } else if now >= leaf.not_after {
+        } else if now >= not_after {
             State::Expired
         } else {
             State::Valid

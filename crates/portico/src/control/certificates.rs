@@ -1,12 +1,17 @@
 //! The certificate that is served, where it comes from, and what becomes of it.
 
 mod addresses;
+mod files;
+mod local;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::files::Files;
+use self::local::Local;
 use crate::acme::{self, Driver, Outcome, Settings, Wish};
 use crate::certificate::{Challenges, Edge, Resolver, Status, stand_in};
 use crate::config::{Config, Issuer};
@@ -30,6 +35,8 @@ struct Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wanted {
     FromAuthority(Settings),
+    Files(Files),
+    Local(Local),
 }
 
 /// Why a certificate is not renewed by hand.
@@ -71,7 +78,8 @@ impl Certificates {
 
     pub(crate) fn status(&self) -> Option<Status> {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        source.as_ref().map(|source| source.status.borrow().clone())
+        let status = source.as_ref().map(|source| source.status.borrow().clone());
+        status.map(|status| status.at(SystemTime::now()))
     }
 
     /// Orders at once, whatever the schedule says.
@@ -94,17 +102,40 @@ impl Wanted {
                 let addresses = addresses::public(config);
                 Settings::of(config, &addresses).map(Wanted::FromAuthority)
             }
-            Issuer::Local | Issuer::Files | Issuer::Off => None,
+            Issuer::Files => Files::of(config).map(Wanted::Files),
+            Issuer::Local => Some(Wanted::Local(Local::of(config))),
+            Issuer::Off => None,
         }
     }
 
+    /// What can be served at once is served when this returns.
     fn begin(self, resolver: &Arc<Resolver>) -> Source {
-        match &self {
+        let resolver = resolver.clone();
+        let wanted = self.clone();
+        let (status, wishes, stop) = match self {
             Wanted::FromAuthority(settings) => {
-                let (driver, status, wishes) = Driver::new(settings.clone(), resolver);
-                let stop = spawn(|| driver.run());
-                Source { wanted: self, status, wishes: Some(wishes), _stop: stop }
+                let (driver, status, wishes) = Driver::new(settings, &resolver);
+                (status, Some(wishes), spawn(|| driver.run()))
             }
+            Wanted::Files(files) => {
+                let (known, first) = files.begin(&resolver);
+                let (sender, status) = watch::channel(first);
+                (status, None, spawn(move || files.look_after(resolver, known, sender)))
+            }
+            Wanted::Local(local) => {
+                let (sender, status) = watch::channel(local.serve(&resolver));
+                (status, None, spawn(move || local.look_after(resolver, sender)))
+            }
+        };
+        Source { wanted, status, wishes, _stop: stop }
+    }
+
+    /// What is known without a running process.
+    fn kept(&self) -> Option<Status> {
+        match self {
+            Wanted::FromAuthority(settings) => acme::kept_status(settings),
+            Wanted::Files(files) => files.kept(),
+            Wanted::Local(local) => local.kept(),
         }
     }
 }
@@ -136,10 +167,7 @@ pub(crate) fn kept(config: &Config) -> Vec<Status> {
     if !config.has_https() {
         return Vec::new();
     }
-    match Wanted::of(config) {
-        Some(Wanted::FromAuthority(settings)) => acme::kept_status(&settings).into_iter().collect(),
-        None => Vec::new(),
-    }
+    Wanted::of(config).and_then(|wanted| wanted.kept()).into_iter().collect()
 }
 
 fn unusable(error: &rustls::Error) -> Text {

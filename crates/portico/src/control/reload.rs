@@ -3,9 +3,8 @@
 //! Everything that can fail comes before anything is changed. Requests that are under way end under the
 //! configuration they began with; their connections and streams are not touched.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 
@@ -17,6 +16,7 @@ use crate::access::Rules;
 use crate::config::{self, Config, Problems, Root};
 use crate::front::{Snapshot, strict_transport_security};
 use crate::observe::AccessLog;
+use crate::sys::files::stamp;
 use crate::types::{Text, text};
 use crate::ui::Site;
 
@@ -137,11 +137,4 @@ pub(crate) async fn watch_file(control: Arc<Control>) {
             pending = Some(now);
         }
     }
-}
-
-/// What tells two versions of a file apart.
-fn stamp(path: &Path) -> Option<(SystemTime, u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }

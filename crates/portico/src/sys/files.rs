@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
@@ -45,6 +46,15 @@ pub(crate) fn own_like(path: &Path, other: &Path) -> io::Result<()> {
         return Ok(());
     }
     std::os::unix::fs::lchown(path, Some(wanted.uid()), Some(wanted.gid()))
+}
+
+/// What tells two versions of a file apart: when it was changed, its size, and which file it is.
+pub(crate) type Stamp = (SystemTime, u64, u64);
+
+/// `None`: it is not there.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }
 
 /// Removes a file; that it was not there is no error.

@@ -34,7 +34,7 @@ pub(crate) const NAME_BEGINS: &str = "Portico local CA";
 
 const ROOT_FILE: &str = "ca.pem";
 const KEY_FILE: &str = "ca.key";
-const LEAF_FILE: &str = "leaf.pem";
+pub(crate) const LEAF_FILE: &str = "leaf.pem";
 const FORMER: &str = "former-";
 
 /// An authority that can sign.
