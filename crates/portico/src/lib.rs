@@ -18,10 +18,6 @@ pub mod fuzzing;
 mod listen;
 mod observe;
 mod queue;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the order of certificates calls it, and is not there yet")
-)]
 mod reach;
 mod reason;
 mod run;

@@ -39,12 +39,41 @@ impl Portico {
         portico
     }
 
+    /// As [`Portico::launch`], with ports that were chosen before, because somebody else has to know them first.
+    #[must_use]
+    pub fn launch_at(
+        binary: &Path,
+        configuration: &str,
+        ports: &[(&str, u16)],
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
+        let ports = ports.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect();
+        Self::launch_in(Folder::new(), binary, configuration, ports, adjust)
+    }
+
+    /// Ends it with SIGKILL, as a crash would, and starts it again in the same folder with the same ports.
+    #[must_use]
+    pub fn crash_and_launch(self, binary: &Path, configuration: &str) -> Self {
+        let Self { ports, process, folder } = self;
+        process.signal(rustix::process::Signal::KILL);
+        drop(process);
+        Self::launch_in(folder, binary, configuration, ports, |_| {})
+    }
+
     /// Starts without waiting, for a start that is to fail or that others watch. `adjust` may add arguments
     /// and environment.
     #[must_use]
     pub fn launch(binary: &Path, configuration: &str, adjust: impl FnOnce(&mut Command)) -> Self {
-        let folder = Folder::new();
-        let mut ports = BTreeMap::new();
+        Self::launch_in(Folder::new(), binary, configuration, BTreeMap::new(), adjust)
+    }
+
+    fn launch_in(
+        folder: Folder,
+        binary: &Path,
+        configuration: &str,
+        mut ports: BTreeMap<String, u16>,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         let text = fill_in(configuration, folder.path(), &mut ports);
         let file = folder.path().join("portico.toml");
         fs::write(&file, text).unwrap_or_else(|error| panic!("cannot write {}: {error}", file.display()));

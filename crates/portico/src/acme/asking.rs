@@ -19,6 +19,9 @@ use super::schedule::Window;
 use super::settings::Settings;
 use super::store::Store;
 use crate::certificate::{Challenges, Leaf};
+use crate::config::Challenge;
+use crate::reach;
+use crate::sys::random;
 use crate::types::text;
 
 /// One order, as the driver wants it.
@@ -58,6 +61,39 @@ impl Network {
     }
 }
 
+impl Network {
+    /// With what can be seen from here. A few seconds, and only where the CA has refused.
+    async fn explained(&self, error: OrderError, job: &Job<'_>, client: &Client) -> OrderError {
+        let challenge = match job.proof {
+            Proof::TlsAlpn01 => Challenge::TlsAlpn01,
+            Proof::Http01 => Challenge::Http01,
+            Proof::Dns01 => Challenge::Dns01,
+        };
+        let token = String::from_utf8_lossy(&random::request_id()).into_owned();
+        let body = format!("{token}.portico");
+        let _answering = self.challenges.answer_http(&token, &body);
+        let question = reach::Question {
+            names: self.settings.names.clone(),
+            ports: reach::Ports { http: Some(80), https: Some(443) },
+            authority: reach::Authority::of(&job.authority.issuer),
+            challenge,
+            account: None,
+            proof: Some(reach::Proof { token, body }),
+            resolver: None,
+            clock: client.seen().clock,
+        };
+        let report = reach::look(&question).await;
+        let refused = reach::Refused {
+            kind: &error.kind,
+            detail: &error.said.en,
+            name: error.failed_checks.first().map(String::as_str),
+            challenge,
+        };
+        let explanation = reach::explain(refused, &report.findings);
+        OrderError { explanation, ..error }
+    }
+}
+
 impl Asking for Network {
     async fn order(&self, job: Job<'_>) -> Result<Issued, OrderError> {
         let Self { settings, store, challenges } = self;
@@ -76,13 +112,19 @@ impl Asking for Network {
             store,
             keep: job.keep,
         };
-        match wanted.obtain().await {
+        let ordered = match wanted.obtain().await {
             Err(error) if error.class == Class::NoAccount && job.keep => {
                 tracing::warn!(
                     "the certificate authority does not know the account any more; another is made"
                 );
                 account::forget(job.authority, store)?;
                 wanted.obtain().await
+            }
+            other => other,
+        };
+        match ordered {
+            Err(error) if matches!(error.class, Class::NotProven | Class::Rejected) => {
+                Err(self.explained(error, &job, &client).await)
             }
             other => other,
         }
@@ -132,5 +174,6 @@ fn broken(why: &str) -> OrderError {
         ),
         retry_after: None,
         failed_checks: Vec::new(),
+        explanation: None,
     }
 }

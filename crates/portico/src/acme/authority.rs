@@ -11,8 +11,7 @@ pub(crate) struct Authority {
     pub(crate) name: String,
     pub(crate) directory: String,
     pub(crate) limits: Limits,
-    /// What it is called in CAA records (RFC 8659); `None`: not known.
-    pub(crate) caa: Option<&'static str>,
+    pub(crate) issuer: Issuer,
 }
 
 /// How often the CA lets one account try. `None`: it says of no such limit.
@@ -48,28 +47,23 @@ const LETS_ENCRYPT_STAGING: Limits = Limits {
     failed_checks: Some(Rate { most: 200, within: HOUR }),
 };
 
-pub(crate) const LETS_ENCRYPT_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+const LETS_ENCRYPT_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 const LETS_ENCRYPT_STAGING_DIRECTORY: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 pub(crate) const ZERO_SSL_DIRECTORY: &str = "https://acme.zerossl.com/v2/DV90";
 
 impl Authority {
     /// `None`: not one that speaks ACME.
     pub(crate) fn of(issuer: &Issuer) -> Option<Self> {
-        let (name, directory, limits, caa) = match issuer {
-            Issuer::LetsEncrypt => {
-                ("letsencrypt", LETS_ENCRYPT_DIRECTORY, LETS_ENCRYPT, Some("letsencrypt.org"))
+        let (name, directory, limits) = match issuer {
+            Issuer::LetsEncrypt => ("letsencrypt", LETS_ENCRYPT_DIRECTORY, LETS_ENCRYPT),
+            Issuer::LetsEncryptStaging => {
+                ("letsencrypt-staging", LETS_ENCRYPT_STAGING_DIRECTORY, LETS_ENCRYPT_STAGING)
             }
-            Issuer::LetsEncryptStaging => (
-                "letsencrypt-staging",
-                LETS_ENCRYPT_STAGING_DIRECTORY,
-                LETS_ENCRYPT_STAGING,
-                Some("letsencrypt.org"),
-            ),
-            Issuer::ZeroSsl => ("zerossl", ZERO_SSL_DIRECTORY, Limits::default(), Some("sectigo.com")),
-            Issuer::Directory(url) => (url.as_str(), url.as_str(), Limits::default(), None),
+            Issuer::ZeroSsl => ("zerossl", ZERO_SSL_DIRECTORY, Limits::default()),
+            Issuer::Directory(url) => (url.as_str(), url.as_str(), Limits::default()),
             Issuer::Local | Issuer::Files | Issuer::Off => return None,
         };
-        Some(Self { name: name.to_owned(), directory: directory.to_owned(), limits, caa })
+        Some(Self { name: name.to_owned(), directory: directory.to_owned(), limits, issuer: issuer.clone() })
     }
 
     /// Where a dry run goes: a CA's own place for trying, or the CA itself where it has none.

@@ -18,6 +18,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::reach::Clock;
 use crate::types::{Text, text};
 
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -32,8 +33,8 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("portico/", env!("CA
 pub(crate) struct Seen {
     /// Of the last answer alone.
     pub(crate) retry_after: Option<Duration>,
-    /// How far the CA's clock is ahead of ours, in seconds.
-    pub(crate) clock_ahead: Option<i64>,
+    /// The CA's clock beside ours.
+    pub(crate) clock: Option<Clock>,
 }
 
 #[derive(Clone)]
@@ -102,12 +103,8 @@ impl Client {
         let date = headers.get(DATE).and_then(date);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.retry_after = retry_after(headers, now);
-        if let Some(date) = date {
-            let ahead = date.duration_since(now).map(|ahead| ahead.as_secs());
-            seen.clock_ahead = Some(match ahead {
-                Ok(seconds) => i64::try_from(seconds).unwrap_or(i64::MAX),
-                Err(behind) => -i64::try_from(behind.duration().as_secs()).unwrap_or(i64::MAX),
-            });
+        if let Some(theirs) = date {
+            seen.clock = Some(Clock { theirs, ours: now });
         }
     }
 

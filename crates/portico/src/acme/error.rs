@@ -21,6 +21,8 @@ pub(crate) struct OrderError {
     pub(crate) retry_after: Option<Duration>,
     /// The names whose check the CA has failed.
     pub(crate) failed_checks: Vec<String>,
+    /// What most likely explains it, as seen from this machine.
+    pub(crate) explanation: Option<Text>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,14 @@ pub(crate) enum Class {
 
 impl OrderError {
     pub(crate) fn here(kind: &str, said: Text) -> Self {
-        Self { class: Class::Here, kind: kind.to_owned(), said, retry_after: None, failed_checks: Vec::new() }
+        Self {
+            class: Class::Here,
+            kind: kind.to_owned(),
+            said,
+            retry_after: None,
+            failed_checks: Vec::new(),
+            explanation: None,
+        }
     }
 
     pub(crate) fn disk(error: &std::io::Error) -> Self {
@@ -82,7 +91,7 @@ impl OrderError {
             authority: authority.to_owned(),
             kind: self.kind,
             said: self.said.into(),
-            explanation: None,
+            explanation: self.explanation.map(Into::into),
         }
     }
 
@@ -96,6 +105,7 @@ impl OrderError {
                 said: text!("the certificate authority has not finished in time", "证书颁发机构未能按时完成"),
                 retry_after,
                 failed_checks: Vec::new(),
+                explanation: None,
             },
             Error::Other(other) => {
                 let kind = match other.downcast_ref::<Fault>() {
@@ -133,6 +143,7 @@ impl OrderError {
             said,
             retry_after,
             failed_checks: Vec::new(),
+            explanation: None,
         }
     }
 
@@ -147,7 +158,14 @@ impl OrderError {
             _ if problem.status.is_some_and(|status| status >= 500) => Class::Unavailable,
             _ => Class::Rejected,
         };
-        Self { class, kind, said: Text::quoted(said), retry_after, failed_checks: Vec::new() }
+        Self {
+            class,
+            kind,
+            said: Text::quoted(said),
+            retry_after,
+            failed_checks: Vec::new(),
+            explanation: None,
+        }
     }
 
     /// What the CA says of the names that it has looked at in vain.
@@ -161,6 +179,7 @@ impl OrderError {
             said: Text::quoted(said.join("; ")),
             retry_after: None,
             failed_checks: problems.into_iter().map(|(name, _)| name).collect(),
+            explanation: None,
         }
     }
 }

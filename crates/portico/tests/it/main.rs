@@ -9,7 +9,9 @@
 
 mod accept_endings;
 mod accept_records;
+mod authority;
 mod breaking;
+mod certificates;
 mod cli;
 mod command;
 mod command_line;

@@ -85,9 +85,11 @@ impl Setup {
 
     pub(crate) fn text(&self) -> String {
         let Self { site, listen, log, models, rest } = self;
+        // Nobody fights over the default port.
+        let https = if listen.contains("https =") { "" } else { "https = []\n" };
         format!(
             "[site]\ndata_dir = \"{{folder}}/data\"\n{site}\
-             [listen]\nhttp = [\"127.0.0.1:{{port}}\"]\nadmin = \"unix:{{folder}}/admin.sock\"\n{listen}\
+             [listen]\nhttp = [\"127.0.0.1:{{port}}\"]\nadmin = \"unix:{{folder}}/admin.sock\"\n{https}{listen}\
              [log]\naccess = \"{{folder}}/access.log\"\n{log}\
              {rest}{models}"
         )

@@ -56,6 +56,7 @@ fn a_certificate_is_renewed_when_it_has_to_be() {
     let second = Duration::from_secs(1);
     let now = SystemTime::now();
     let leaf = Leaf {
+        renewal_id: None,
         names: ["localhost", "gpu"].map(str::to_owned).to_vec(),
         not_before: now,
         not_after: now + DAY * 90,

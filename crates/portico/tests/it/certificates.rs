@@ -1,0 +1,390 @@
+//! Certificates from a real authority: got, renewed, and lived without.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant, SystemTime};
+
+use testkit::acme::{Fault, Renewal, Resource, RetryAfter};
+use testkit::portico::Portico;
+use testkit::scripted::Scripted;
+use testkit::wait;
+
+use crate::authority::{ISSUED, NAME, Site, files, renew, serial, status};
+use crate::command::ask;
+use crate::support::binary;
+
+#[tokio::test]
+async fn from_nothing_to_a_certificate_by_each_challenge() {
+    for challenge in ["http-01", "tls-alpn-01", "auto"] {
+        let Some(site) = Site::new(|_| {}).await else { return };
+        let began = Instant::now();
+        let portico = site.portico(&format!("challenge = \"{challenge}\"")).await;
+        site.serves_signed(&portico).await;
+        eprintln!("{challenge}: served after {:?}", began.elapsed());
+        let status = status(&portico).await;
+        let wanted = if challenge == "auto" { "tls-alpn-01" } else { challenge };
+        assert_eq!((&status["state"], &status["challenge"]), (&"valid".into(), &wanted.into()), "{status:#}");
+        assert_eq!(status["names"], serde_json::json!([NAME]));
+        assert!(status["next"]["why"]["zh"].as_str().is_some_and(|why| !why.is_empty()), "{status:#}");
+        // Keys and account are their owner's alone.
+        for path in files(&portico.folder().join("data/certificates")).keys() {
+            let mode = std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{path}");
+        }
+        assert_eq!(portico.stop(Duration::from_secs(10)).await, testkit::process::Exit::Code(0));
+    }
+}
+
+#[tokio::test]
+async fn auto_falls_back_and_remembers() {
+    // Nobody is where the authority looks for TLS.
+    let Some(site) = Site::new(|options| options.tls_port = testkit::net::free_port()).await else { return };
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    assert_eq!(status(&portico).await["challenge"], "http-01");
+    assert_eq!(site.shim.count(Resource::NewOrder), 2, "one for each challenge");
+    renew(&portico, &[]).await.expect(0);
+    assert_eq!(site.shim.count(Resource::NewOrder), 3, "the one that worked is tried first");
+}
+
+#[tokio::test]
+async fn external_accounts_and_profiles() {
+    let Some(site) = Site::new(|options| options.eab = true).await else { return };
+    site.shim.set_profiles(&[("classic", "ninety days"), ("shortlived", "six days")]);
+    let key = site.pebble.folder().join("eab.key");
+    std::fs::write(&key, site.pebble.eab_hmac_base64url()).unwrap();
+    let eab = format!("eab = {{ kid = \"{}\", hmac_file = \"{}\" }}", site.pebble.eab_kid(), key.display());
+    let portico = site.portico(&format!("{eab}\nprofile = \"shortlived\"")).await;
+    site.serves_signed(&portico).await;
+    let order = site.shim.requests_for(Resource::NewOrder).remove(0);
+    assert_eq!(order.payload["profile"], "shortlived");
+    drop(portico);
+    let portico = site.portico(&format!("{eab}\nprofile = \"tlsserver\"")).await;
+    let error = last_error(&portico, "profile").await;
+    let said = error["said"]["en"].as_str().unwrap_or_default().to_owned();
+    assert!(said.contains("tlsserver") && said.contains("classic, shortlived"), "{said}");
+}
+
+/// The stored error, once it is of this kind.
+async fn last_error(portico: &Portico, kind: &str) -> serde_json::Value {
+    wait::until(ISSUED, &format!("an order failed with {kind}"), async || {
+        let error = status(portico).await["last_error"].clone();
+        (error["kind"] == kind).then_some(error)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn twenty_renewals_while_every_second_nonce_is_refused() {
+    let Some(site) = Site::new(|options| options.nonce_reject_percent = 50).await else { return };
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    let mut serials = vec![serial(&portico).await];
+    for _ in 0..20 {
+        renew(&portico, &[]).await.expect(0);
+        serials.push(serial(&portico).await);
+    }
+    serials.sort();
+    serials.dedup();
+    assert_eq!(serials.len(), 21);
+    assert_eq!(site.shim.count(Resource::NewAccount), site.shim.requests_for(Resource::NewAccount).len());
+}
+
+#[tokio::test]
+async fn a_hundred_streams_outlive_renewals() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    let scripted = Scripted::start().await;
+    let model = format!(
+        "[[model]]\nname = \"scripted\"\nengine = \"external\"\nupstream_name = \"scripted-model\"\nendpoints = [\"{}\"]\n\
+         [plan.default]\nconcurrent = 1000\n[queue]\nmax_running = 1000\n",
+        scripted.endpoint()
+    );
+    let portico = site.start(&site.configuration(&[NAME], "", &model)).await;
+    site.serves_signed(&portico).await;
+    let root = site.pebble.root_pem().await;
+    let mut streams = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (address, root) = (site.address(), root.clone());
+        streams.spawn(async move {
+            let mut connection = testkit::tls::connect(address, NAME, &root).await.unwrap();
+            let mut call = crate::setup::stream("fault:slow-stream 60 100");
+            call["max_tokens"] = 40.into();
+            let body = call.to_string();
+            let headers = [("Host", NAME), ("Content-Type", "application/json")];
+            connection.request("POST", crate::setup::CHAT, &headers, body.as_bytes()).await.unwrap();
+            let head = connection.head().await.unwrap();
+            assert_eq!(head.status, 200);
+            let mut events = 0;
+            while let Some(event) = connection.event().await.unwrap() {
+                events += 1;
+                if event.contains("[DONE]") {
+                    return events;
+                }
+            }
+            panic!("a stream was cut after {events} events");
+        });
+    }
+    let before = serial(&portico).await;
+    for _ in 0..3 {
+        renew(&portico, &[]).await.expect(0);
+    }
+    assert_ne!(serial(&portico).await, before);
+    while let Some(ended) = streams.join_next().await {
+        assert!(ended.unwrap() > 2);
+    }
+}
+
+#[tokio::test]
+async fn the_authority_s_window_is_followed_and_named() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    let now = SystemTime::now();
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    site.shim.set_renewal(Some(Renewal::between(now + hours(24), now + hours(48))));
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    let next = wait::until(ISSUED, "the window is known", async || {
+        let next = status(&portico).await["next"].clone();
+        next["why"]["en"].as_str().is_some_and(|why| why.contains("suggests")).then_some(next)
+    })
+    .await;
+    let at: jiff::Timestamp = next["at"].as_str().unwrap().parse().unwrap();
+    let from_now = at.as_second() - jiff::Timestamp::now().as_second();
+    assert!((23 * 3600..=48 * 3600).contains(&from_now), "{next}");
+    let id = site.shim.renewal_queries().first().cloned().expect("it was asked");
+    let first = serial(&portico).await;
+    drop(portico);
+    // Asked again at the next start: now the window is open.
+    site.shim.set_renewal_of(&id, Renewal::between(now - hours(2), now - hours(1)));
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    // Another folder: another certificate, which the window of the first does not concern.
+    assert_ne!(serial(&portico).await, first);
+    let id = wait::until(ISSUED, "the window of the new one was asked for", async || {
+        site.shim.renewal_queries().last().filter(|last| **last != id).cloned()
+    })
+    .await;
+    let before = serial(&portico).await;
+    site.shim.set_renewal_of(&id, Renewal::between(now - hours(2), now - hours(1)));
+    let configuration = site.configuration(&[NAME], "", "");
+    forget_when_asked(&portico);
+    let portico = portico.crash_and_launch(binary(), &configuration);
+    portico.serves().await;
+    wait::until(ISSUED, "it was renewed within its window", async || {
+        (serial(&portico).await != before).then_some(())
+    })
+    .await;
+    let order = site.shim.requests_for(Resource::NewOrder).pop().expect("an order");
+    assert_eq!(order.payload["replaces"], id.as_str());
+}
+
+/// As if the last question lay half a day back.
+fn forget_when_asked(portico: &Portico) {
+    for (path, content) in files(&portico.folder().join("data/certificates")) {
+        if path.ends_with("journal.json") {
+            let mut journal: serde_json::Value = serde_json::from_slice(&content).unwrap();
+            journal["renewal"]["ask_again"] = serde_json::Value::Null;
+            std::fs::write(path, journal.to_string()).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn short_certificates_are_renewed_again_and_again() {
+    let Some(site) = Site::new(|options| options.validity_seconds = Some(16)).await else { return };
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    let mut serials = vec![serial(&portico).await];
+    wait::until(Duration::from_secs(60), "three certificates of sixteen seconds", async || {
+        let now = serial(&portico).await;
+        if serials.last() != Some(&now) {
+            serials.push(now);
+        }
+        assert!(site.get("/health").await.is_ok(), "a valid one is always served");
+        (serials.len() == 3).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f16_a_limit_of_the_authority_is_kept_over_restarts() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    site.shim.fail(&[Resource::NewOrder], Fault::rate_limited(RetryAfter::Seconds(7200)));
+    let portico = site.portico("").await;
+    let error = last_error(&portico, "rateLimited").await;
+    assert!(error["said"]["en"].as_str().unwrap().contains("too many certificates (5)"), "{error:#}");
+    let next: jiff::Timestamp = status(&portico).await["next"]["at"].as_str().unwrap().parse().unwrap();
+    let wait = next.as_second() - jiff::Timestamp::now().as_second();
+    assert!((7100..=7201).contains(&wait), "{wait}");
+    assert_eq!(site.shim.count(Resource::NewOrder), 1);
+    let portico = portico.crash_and_launch(binary(), &site.configuration(&[NAME], "", ""));
+    portico.serves().await;
+    let again = status(&portico).await;
+    assert_eq!((&again["state"], &again["last_error"]["kind"]), (&"stand_in".into(), &"rateLimited".into()));
+    assert_eq!(site.shim.count(Resource::NewOrder), 1, "the restart asks no sooner");
+    // The operator may.
+    site.shim.clear_faults();
+    renew(&portico, &[]).await.expect(0);
+    site.serves_signed(&portico).await;
+    assert_eq!(status(&portico).await["last_error"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn f15_whatever_the_authority_does_the_old_certificate_is_served() {
+    let Some(mut site) = Site::new(|_| {}).await else { return };
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    let before = serial(&portico).await;
+    let root = site.pebble.root_pem().await;
+    let faults = [
+        (Fault::Page { status: 500, retry_after: None }, "broken"),
+        (Fault::Page { status: 503, retry_after: Some(RetryAfter::Seconds(60)) }, "broken"),
+        (Fault::Close, "unreachable"),
+        (Fault::Padded { bytes: 50 << 20 }, "broken"),
+    ];
+    for (fault, kind) in faults {
+        site.shim.fail(Resource::ALL, fault.clone());
+        let refused = renew(&portico, &["--json"]).await.expect(1).json();
+        assert_eq!(refused["error"]["kind"], kind, "{fault:?}: {refused:#}");
+        site.shim.clear_faults();
+    }
+    // Nobody is there at all.
+    site.pebble.stop();
+    renew(&portico, &[]).await.expect(1);
+    let said = renew(&portico, &[]).await.expect(1).stderr;
+    assert!(said.contains("no certificate was signed"), "{said}");
+    let served = async || testkit::tls::connect(site.address(), NAME, &root).await.is_ok();
+    assert!(served().await);
+    let now = status(&portico).await;
+    assert_eq!((&now["state"], &now["certificate"]["serial"]), (&"valid".into(), &before.as_str().into()));
+    let told =
+        portico.log_lines("stderr").iter().filter(|line| line.contains("no certificate was signed")).count();
+    assert!(told <= 5, "each kind of failure is said once: {}", portico.process().stderr());
+    // It comes back, and knows nobody any more: another account is made.
+    site.pebble.restart().await;
+    renew(&portico, &[]).await.expect(0);
+    site.serves_signed(&portico).await;
+    assert_eq!(site.shim.count(Resource::NewAccount), 2);
+}
+
+#[tokio::test]
+async fn f18_a_refusal_is_shown_in_the_authority_s_words_and_explained() {
+    let Some(site) = Site::new(|options| {
+        (options.http_port, options.tls_port) = (testkit::net::free_port(), testkit::net::free_port())
+    })
+    .await
+    else {
+        return;
+    };
+    let portico = site.portico("").await;
+    let error = last_error(&portico, "connection").await;
+    let said = error["said"]["en"].as_str().unwrap();
+    assert!(said.starts_with("chat.test: ") && said.contains("refused"), "{error:#}");
+    assert!(error["explanation"]["zh"].as_str().is_some(), "{error:#}");
+    let shown = ask(&portico, &["cert", "status"]).await.expect(1).stdout;
+    assert!(shown.contains("self-signed stand-in") && shown.contains("[connection]"), "{shown}");
+    // A name that the authority does not sign for.
+    drop(portico);
+    let Some(site) = Site::new(|options| options.blocked_names = vec!["blocked.test".to_owned()]).await
+    else {
+        return;
+    };
+    let portico = site.start(&site.configuration(&["blocked.test"], "", "")).await;
+    last_error(&portico, "rejectedIdentifier").await;
+}
+
+#[tokio::test]
+async fn a_dry_run_goes_the_whole_way_and_changes_nothing() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    let (before, folder) = (serial(&portico).await, portico.folder().join("data"));
+    let kept = files(&folder);
+    let said = renew(&portico, &["--dry-run"]).await.expect(0).stdout;
+    assert!(said.contains("Nothing was changed"), "{said}");
+    assert_eq!(site.shim.count(Resource::Finalize), 2, "the order was brought to its end");
+    assert_eq!(site.shim.count(Resource::NewAccount), 1, "by the account that is there");
+    assert_eq!(serial(&portico).await, before);
+    assert_eq!(files(&folder), kept);
+    site.shim.fail(&[Resource::NewOrder], Fault::rate_limited(RetryAfter::Seconds(7200)));
+    let failed = renew(&portico, &["--dry-run", "--json"]).await.expect(1).json();
+    assert_eq!(failed["error"]["kind"], "rateLimited");
+    assert_eq!(files(&folder), kept, "not even the failure is written down");
+}
+
+#[tokio::test]
+async fn f23_two_processes_with_one_folder_order_once() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    // The second waits in the authority's queue while the first orders.
+    site.shim.fail_next(Resource::NewOrder, 1, Fault::Slow(Duration::from_secs(2)));
+    let portico = site.portico("").await;
+    let shared = portico.folder().join("data").display().to_string();
+    let other = site
+        .configuration(&[NAME], "", "")
+        .replace("{folder}/data", &shared)
+        .replace("{port}", "{port:other}")
+        .replace("{port:https}", "{port:other-https}")
+        .replace("[access]", "[access]\nrealm = \"{port}\"");
+    let other = Portico::launch_at(binary(), &other, &[], |_| {});
+    site.serves_signed(&portico).await;
+    let first = serial(&portico).await;
+    wait::until(ISSUED, "the other serves the same certificate", async || {
+        (serial(&other).await == first).then_some(())
+    })
+    .await;
+    assert_eq!(site.shim.count(Resource::NewOrder), 1);
+}
+
+#[tokio::test]
+async fn f28_a_crash_at_any_moment_leaves_something_to_go_on_with() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    let configuration = site.configuration(&[NAME], "", "");
+    let mut portico = site.start(&configuration).await;
+    site.serves_signed(&portico).await;
+    let mut last = serial(&portico).await;
+    for round in 0..12_u64 {
+        let file = portico.configuration_file();
+        let socket = portico.folder().to_owned();
+        let renewing = tokio::spawn(async move {
+            crate::command::portico(&socket, &["cert", "renew", "--config", &file.to_string_lossy()]).await
+        });
+        // Over the time that an order takes, from its first request to its last write.
+        tokio::time::sleep(Duration::from_millis(round * 23)).await;
+        portico = portico.crash_and_launch(binary(), &configuration);
+        let _ = renewing.await;
+        portico.serves().await;
+        assert!(site.get("/health").await.is_ok(), "round {round}: a signed certificate is served at once");
+        for (path, content) in files(&portico.folder().join("data/certificates")) {
+            if path.ends_with(".json") {
+                serde_json::from_slice::<serde_json::Value>(&content)
+                    .unwrap_or_else(|error| panic!("{path}: {error}"));
+            }
+        }
+        renew(&portico, &[]).await.expect(0);
+        let now = serial(&portico).await;
+        assert_ne!(now, last, "round {round}");
+        last = now;
+    }
+}
+
+#[tokio::test]
+async fn f20_an_expired_certificate_is_served_and_replaced_at_once() {
+    let Some(site) = Site::new(|options| options.validity_seconds = Some(2)).await else { return };
+    let configuration = site.configuration(&[NAME], "", "");
+    let portico = site.start(&configuration).await;
+    wait::until(ISSUED, "a certificate of two seconds", async || {
+        (status(&portico).await["path"].is_string()).then_some(())
+    })
+    .await;
+    let old = serial(&portico).await;
+    site.shim.fail(Resource::ALL, Fault::Page { status: 503, retry_after: None });
+    let portico = portico.crash_and_launch(binary(), &configuration);
+    portico.serves().await;
+    wait::until(ISSUED, "it has expired", async || {
+        (status(&portico).await["state"] == "expired").then_some(())
+    })
+    .await;
+    let line = portico.wait_for_line("stderr", "EXPIRED").await;
+    assert!(line.contains("ERROR"), "{line}");
+    site.shim.clear_faults();
+    renew(&portico, &[]).await.expect(0);
+    assert_ne!(serial(&portico).await, old);
+}
