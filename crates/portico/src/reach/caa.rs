@@ -86,8 +86,7 @@ pub(super) fn judge(levels: &[Level], asked: Asked<'_>) -> (Severity, Verdict) {
             Found::Nothing | Found::NoSuchName => {}
             Found::Failed(failure) => {
                 // Silence may be this machine's own resolver; an authority has its own.
-                let severity =
-                    if *failure == Failure::ServerFailure { Severity::Grave } else { Severity::Notice };
+                let severity = if *failure == Failure::ServFail { Severity::Grave } else { Severity::Notice };
                 return (severity, Verdict::Failed { at: at.clone(), failure: *failure });
             }
         }
@@ -268,13 +267,13 @@ mod tests {
         let failed = |failure| Level { at: "example.com".to_owned(), records: Found::Failed(failure) };
         let above = level("com", &[("issue", "letsencrypt.org")]);
         for (failure, severity) in
-            [(Failure::ServerFailure, Severity::Grave), (Failure::TimedOut, Severity::Notice)]
+            [(Failure::ServFail, Severity::Grave), (Failure::TimedOut, Severity::Notice)]
         {
             let wanted = Verdict::Failed { at: at("example.com"), failure };
             assert_eq!(judge(&[failed(failure), above.clone()], ASKED), (severity, wanted));
         }
         let below = level("a.example.com", &[("issue", "letsencrypt.org")]);
-        assert_eq!(judge(&[below, failed(Failure::ServerFailure)], ASKED).0, Severity::Fine);
+        assert_eq!(judge(&[below, failed(Failure::ServFail)], ASKED).0, Severity::Fine);
     }
 
     /// Records, and whether the authority may issue for the name and for `*.` of it.

@@ -114,8 +114,9 @@ pub(crate) struct Zone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Failure {
-    /// SERVFAIL: the zone's own servers are silent, or its DNSSEC is broken.
-    ServerFailure,
+    /// The zone's own servers are silent, or its DNSSEC is broken.
+    #[serde(rename = "servfail")]
+    ServFail,
     Refused,
     TimedOut,
     Other,

@@ -146,7 +146,7 @@ fn absent<T>(error: &NetError) -> Found<T> {
     match code {
         ResponseCode::NoError => Found::Nothing,
         ResponseCode::NXDomain => Found::NoSuchName,
-        ResponseCode::ServFail => Found::Failed(Failure::ServerFailure),
+        ResponseCode::ServFail => Found::Failed(Failure::ServFail),
         ResponseCode::Refused => Found::Failed(Failure::Refused),
         _ => Found::Failed(Failure::Other),
     }

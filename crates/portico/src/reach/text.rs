@@ -110,14 +110,14 @@ fn place(zone: Option<&Zone>) -> Text {
             let servers = list(servers);
             text!(" (zone {name}, kept by {servers})", "(区域 {name},由 {servers} 托管)")
         }
-        None => Text::fixed("", ""),
+        None => Text { en: "".into(), zh: "".into() },
     }
 }
 
 fn lookup_failed(name: &str, record: &str, failure: Failure) -> Text {
     let seconds = LOOK.as_secs();
     match failure {
-        Failure::ServerFailure => text!(
+        Failure::ServFail => text!(
             "Looking up the {record} record of {name} fails (SERVFAIL): its name servers don't answer well, or its DNSSEC is broken. Certificate authorities will likely meet the same. Look at the name servers and DS records where the domain is registered.",
             "查询 {name} 的 {record} 记录失败(SERVFAIL):其域名服务器应答异常,或 DNSSEC 配置有误。证书颁发机构很可能也会遇到同样的问题。请在域名注册商处检查域名服务器和 DS 记录。"
         ),
@@ -258,7 +258,7 @@ fn of_caa(name: &str, verdict: &caa::Verdict) -> Text {
                 "{at} 的 CAA 记录规定了可为 {name} 签发的机构:{records}。请确认所配置的证书颁发机构在其中。"
             )
         }
-        Failed { at, failure: Failure::ServerFailure } => text!(
+        Failed { at, failure: Failure::ServFail } => text!(
             "Looking up CAA records at {at} fails (SERVFAIL). A certificate authority that meets the same has to refuse {name}, records or not. The name servers of the domain must answer for type CAA; look at them and at its DNSSEC where the domain is kept.",
             "查询 {at} 的 CAA 记录失败(SERVFAIL)。无论有无记录,遇到同样情况的证书颁发机构都必须拒绝 {name}。该域名的域名服务器必须能应答 CAA 查询;请在域名托管处检查域名服务器和 DNSSEC。"
         ),

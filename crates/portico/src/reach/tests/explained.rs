@@ -44,7 +44,7 @@ fn every() -> Vec<What> {
         Pointing::NoSuchName { zone: zone.clone() },
         Pointing::NoSuchName { zone: None },
         Pointing::NoAddress { zone },
-        Pointing::LookupFailed { record: "A", failure: Failure::ServerFailure },
+        Pointing::LookupFailed { record: "A", failure: Failure::ServFail },
         Pointing::LookupFailed { record: "A", failure: Failure::TimedOut },
         Pointing::LookupFailed { record: "A", failure: Failure::Other },
     ]
@@ -79,7 +79,7 @@ fn every() -> Vec<What> {
             Verdict::ForbidsAccount { at: example(), accounts: "x:y".to_owned(), ours: None },
             Verdict::Critical { at: example(), tag: "policy".to_owned() },
             Verdict::Unknown { at: example(), records: records() },
-            Verdict::Failed { at: example(), failure: Failure::ServerFailure },
+            Verdict::Failed { at: example(), failure: Failure::ServFail },
             Verdict::Failed { at: example(), failure: Failure::TimedOut },
         ]
         .map(What::Caa),
@@ -116,6 +116,10 @@ fn a_report_is_json_of_facts() {
             finding(Severity::Grave, port(Door::Http, Heard::Other { status: Some(404), server: None })),
             finding(Severity::Fine, What::Name(Pointing::Here { address: [203, 0, 113, 8].into() })),
             finding(Severity::Fine, What::Caa(Verdict::Absent)),
+            finding(
+                Severity::Grave,
+                What::Caa(Verdict::Failed { at: "example.com".to_owned(), failure: Failure::ServFail }),
+            ),
             finding(Severity::Notice, What::Clock(clock::Verdict::Ahead { seconds: 90 })),
         ],
     };
@@ -124,6 +128,8 @@ fn a_report_is_json_of_facts() {
             {"door": "http", "address": "203.0.113.8:80", "heard": {"other": {"status": 404, "server": null}}, "around": false}},
         {"severity": "fine", "name": NAME, "check": "name", "found": {"here": {"address": "203.0.113.8"}}},
         {"severity": "fine", "name": NAME, "check": "caa", "found": "absent"},
+        {"severity": "grave", "name": NAME, "check": "caa", "found":
+            {"failed": {"at": "example.com", "failure": "servfail"}}},
         {"severity": "notice", "check": "clock", "found": {"ahead": {"seconds": 90}}},
     ]});
     assert_eq!(serde_json::to_value(&report).unwrap(), wanted);
@@ -150,7 +156,7 @@ fn the_likeliest_finding_explains_a_refusal() {
     let good = finding(Severity::Fine, port(Door::Http, Heard::Portico));
     let example = || "example.com".to_owned();
     let forbidden = grave(What::Caa(Verdict::Critical { at: example(), tag: "x".to_owned() }));
-    let caa_fails = grave(What::Caa(Verdict::Failed { at: example(), failure: Failure::ServerFailure }));
+    let caa_fails = grave(What::Caa(Verdict::Failed { at: example(), failure: Failure::ServFail }));
     let late = grave(What::Clock(clock::Verdict::Behind { seconds: 9000 }));
     use Challenge::{Auto, Dns01, Http01, TlsAlpn01};
     for (kind, challenge, findings, wanted) in [

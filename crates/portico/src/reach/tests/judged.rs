@@ -109,7 +109,7 @@ fn no_record_no_name_and_no_answer_are_told_apart() {
     let zone = Some(Zone { name: "example.com".to_owned(), servers: vec!["ns.example.net".to_owned()] });
     let here: std::net::Ipv4Addr = "203.0.113.7".parse().unwrap();
     let failed = |record, failure| Pointing::LookupFailed { record, failure };
-    let (servfail, timed_out) = (Failure::ServerFailure, Failure::TimedOut);
+    let (servfail, timed_out) = (Failure::ServFail, Failure::TimedOut);
     for (v4, v6, wanted) in [
         (NoSuchName, NoSuchName, vec![(Severity::Grave, Pointing::NoSuchName { zone: zone.clone() })]),
         (Nothing, Nothing, vec![(Severity::Grave, Pointing::NoAddress { zone: zone.clone() })]),

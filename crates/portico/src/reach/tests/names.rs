@@ -190,7 +190,7 @@ critical CAA 0 issue "letsencrypt.org""#,
 #[tokio::test]
 async fn a_broken_zone_is_no_missing_name() {
     let server = knot("").await;
-    let failure = Failure::ServerFailure;
+    let failure = Failure::ServFail;
     let lookup = |record| (Severity::Grave, What::Name(Pointing::LookupFailed { record, failure }));
     let at = "a.broken.test".to_owned();
     let caa = (Severity::Grave, What::Caa(Verdict::Failed { at, failure }));
@@ -237,7 +237,7 @@ async fn records_that_fail_beside_others_that_do_not() {
     assert!(matches!(six[1], (Severity::Grave, What::Name(Pointing::StrayIpv6 { .. }))), "{six:?}");
     let permits = Verdict::Permits { at: "caa.test".to_owned() };
     assert_eq!(about("caa.test").last(), Some(&(Severity::Fine, What::Caa(permits))));
-    let failed = Verdict::Failed { at: "bad.test".to_owned(), failure: Failure::ServerFailure };
+    let failed = Verdict::Failed { at: "bad.test".to_owned(), failure: Failure::ServFail };
     let failed = (Severity::Grave, What::Caa(failed));
     assert_eq!(about("a.bad.test").last(), Some(&failed));
     assert_eq!(about("bad.test").last(), Some(&failed));
