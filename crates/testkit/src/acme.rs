@@ -95,7 +95,8 @@ impl Pebble {
         write(&folder, "key.pem", &issued.key_pem);
         let names = match options.dns {
             Some(_) => None,
-            None => Some(Names::start(folder.path()).await),
+            // In a folder of its own: what ends takes everything with it that was started under its folder.
+            None => Some(Names::start().await),
         };
         let authority_pem = authority.pem();
         let (port, management_port, process) = (free_port(), free_port(), None);

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::allowance::Counters;
 use super::asking::{Asking, Job, Network};
 use super::authority::Authority;
-use super::error::OrderError;
+use super::error::{Class, OrderError};
 use super::journal::{Journal, Proof, Renewal};
 use super::order::Issued;
 use super::schedule::{self, Window};
@@ -29,6 +29,8 @@ const COUNTERS: &str = "counters";
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// How long another process that orders from the same folder is waited for, before it is looked again.
 const LOCKED: Duration = Duration::from_secs(2);
+/// Between two orders that are made by themselves, whatever the certificate's lifetime.
+const LEAST_PAUSE: Duration = Duration::from_secs(10);
 /// From this failure on the second CA is asked as well.
 const FALLBACK_FROM: u32 = 2;
 
@@ -158,6 +160,7 @@ impl<A: Asking> Driver<A> {
 
     async fn fulfil(&mut self, wish: Wish) {
         let outcome = if wish.dry_run { self.try_out().await } else { self.order().await };
+        self.publish_next();
         // Whoever has asked may have left.
         let _ = wish.answer.send(outcome);
     }
@@ -192,6 +195,12 @@ impl<A: Asking> Driver<A> {
     /// An order, unless a failure or a CA's limit says to wait.
     fn unless_held_back(&self, now: SystemTime) -> Step {
         let Journal { tried, not_before, failures, .. } = &self.journal;
+        let last = tried.map(system_time).filter(|tried| schedule::still_holds(*tried, now));
+        if let Some(until) =
+            last.map(|last| last + LEAST_PAUSE).filter(|until| *until > now && *failures == 0)
+        {
+            return Step::Wait { until, next: None };
+        }
         match (tried, not_before) {
             (Some(tried), Some(at))
                 if schedule::still_holds(system_time(*tried), now) && system_time(*at) > now =>
@@ -248,7 +257,6 @@ impl<A: Asking> Driver<A> {
     /// One attempt, with every way there is to come to a certificate.
     async fn order(&mut self) -> Outcome {
         let now = self.clock.now();
-        self.journal.tried = Some(timestamp(now));
         let lock = match self.store.lock() {
             Ok(Some(lock)) => lock,
             Ok(None) => {
@@ -264,6 +272,7 @@ impl<A: Asking> Driver<A> {
             drop(lock);
             return self.outcome_of_kept();
         }
+        self.journal.tried = Some(timestamp(now));
         // Where nothing can be written, the CA is not troubled.
         if let Err(error) = self.store.keep_journal(&self.journal) {
             return self.failed(OrderError::disk(&error), &self.settings.authority.clone()).await;
@@ -293,48 +302,51 @@ impl<A: Asking> Driver<A> {
         // Only its own CA knows the certificate that is replaced.
         let replaces =
             leaf.filter(|_| self.journal.issued_by.as_deref() == Some(authority.directory.as_str()));
-        let mut result = None;
+        let mut failed: Option<(OrderError, Proof)> = None;
         for proof in self.journal.proofs(self.settings.challenge, self.settings.are_for_addresses()) {
-            let now = self.clock.now();
-            let mut counters: Counters =
-                self.store.read_of_authority(COUNTERS, &authority.directory).unwrap_or_default();
-            counters.tidy(now);
-            let names = &self.settings.names;
-            let held = counters.allow(authority.limits, &self.store.id, names, replaces.is_some(), now);
-            if let Err(held) = held {
-                // What the CA itself has said is worth more than that we do not ask again.
-                return result.unwrap_or_else(|| Err(OrderError::held_back(&held, now)));
-            }
-            counters.note_order(now);
             let job = Job { authority, proof, replaces: replaces.as_deref(), keep: true };
-            let ordered = self.asking.order(job).await;
-            match &ordered {
-                Ok(_) => counters.note_certificate(&self.store.id, now),
-                Err(error) => {
-                    error.failed_checks.iter().for_each(|name| counters.note_failed_check(name, now));
-                }
+            let error = match self.order_by(job).await {
+                Ok(issued) => return Ok((issued, proof)),
+                Err(error) => error,
+            };
+            // What the CA itself has said is worth more than that it is not asked again.
+            let (error, first) = match failed.take() {
+                Some((first, _)) if error.class == Class::Here => return Err(first),
+                Some((first, before)) => (first.and_then(before.word(), error, proof.word()), before),
+                None => (error, proof),
+            };
+            if !error.may_be_proven_otherwise() {
+                return Err(error);
             }
-            if let Err(error) = self.store.keep_of_authority(COUNTERS, &authority.directory, &counters) {
-                tracing::debug!(%error, "the counters of a certificate authority can't be written");
-            }
-            let try_another = matches!(&ordered, Err(error) if error.may_be_proven_otherwise());
-            result = Some(ordered.map(|issued| (issued, proof)));
-            if !try_another {
-                break;
-            }
+            failed = Some((error, first));
         }
-        result.unwrap_or_else(|| {
-            Err(OrderError::here(
-                "challenge",
-                text!("there is no way to prove the names", "没有可用的域名验证方式"),
-            ))
-        })
+        Err(failed.map_or_else(OrderError::no_proof, |(error, _)| error))
+    }
+
+    /// One order, counted.
+    async fn order_by(&self, job: Job<'_>) -> Result<Issued, OrderError> {
+        let (now, names, directory) = (self.clock.now(), &self.settings.names, &job.authority.directory);
+        let mut counters: Counters = self.store.read_of_authority(COUNTERS, directory).unwrap_or_default();
+        counters.tidy(now);
+        let limits = job.authority.limits;
+        let held = counters.allow(limits, &self.store.id, names, job.replaces.is_some(), now);
+        held.map_err(|held| OrderError::held_back(&held, now))?;
+        counters.note_order(now);
+        let directory = directory.clone();
+        let ordered = self.asking.order(job).await;
+        match &ordered {
+            Ok(_) => counters.note_certificate(&self.store.id, now),
+            Err(error) => error.failed_checks.iter().for_each(|name| counters.note_failed_check(name, now)),
+        }
+        if let Err(error) = self.store.keep_of_authority(COUNTERS, &directory, &counters) {
+            tracing::debug!(%error, "the counters of a certificate authority can't be written");
+        }
+        ordered
     }
 
     /// Served first, written next: a full disk costs the next start, not this one.
     fn install(&mut self, issued: Issued, proof: Proof, authority: &Authority) -> Outcome {
         let Issued { key_pem, chain_pem, pair } = issued;
-        self.resolver.serve(pair.clone());
         self.unsaved = Some((key_pem, chain_pem));
         let names = self.settings.names.join(" ");
         let until = timestamp(pair.leaf.not_after);
@@ -353,8 +365,10 @@ impl<A: Asking> Driver<A> {
                 ..Renewal::of(&pair.leaf)
             }),
         };
-        self.pair = Some(pair);
+        self.pair = Some(pair.clone());
         self.said = None;
+        self.resolver.serve(pair);
+        self.publish_next();
         self.save();
         self.keep_journal();
         Outcome::Done { authority: authority.name.clone(), challenge: proof.word(), certificate }
@@ -400,23 +414,27 @@ impl<A: Asking> Driver<A> {
         let authority =
             Authority::for_trying(&self.settings.issuer).unwrap_or_else(|| self.settings.authority.clone());
         let now = self.clock.now();
-        let mut last = OrderError::here(
-            "challenge",
-            text!("there is no way to prove the names", "没有可用的域名验证方式"),
-        );
+        let mut failed: Option<(OrderError, Proof)> = None;
         for proof in self.journal.proofs(self.settings.challenge, self.settings.are_for_addresses()) {
             let job = Job { authority: &authority, proof, replaces: None, keep: false };
-            match self.asking.order(job).await {
+            let error = match self.asking.order(job).await {
                 Ok(issued) => {
                     let certificate = Certificate::of(&issued.pair.leaf, now);
                     return Outcome::Done { authority: authority.name, challenge: proof.word(), certificate };
                 }
-                Err(error) => last = error,
-            }
-            if !last.may_be_proven_otherwise() {
+                Err(error) => error,
+            };
+            let (error, first) = match failed.take() {
+                Some((first, before)) => (first.and_then(before.word(), error, proof.word()), before),
+                None => (error, proof),
+            };
+            let again = error.may_be_proven_otherwise();
+            failed = Some((error, first));
+            if !again {
                 break;
             }
         }
+        let last = failed.map_or_else(OrderError::no_proof, |(error, _)| error);
         Outcome::Failed(last.told(&authority.name, now))
     }
 
@@ -429,9 +447,10 @@ impl<A: Asking> Driver<A> {
         }
         let names = self.settings.names.join(" ");
         tracing::info!(%names, "a new certificate that another process has ordered is served");
-        self.resolver.serve(pair.clone());
-        self.pair = Some(pair);
+        self.pair = Some(pair.clone());
         self.journal = self.store.journal();
+        self.resolver.serve(pair);
+        self.publish_next();
         true
     }
 
@@ -468,6 +487,14 @@ impl<A: Asking> Driver<A> {
         if let Err(error) = self.store.keep_journal(&self.journal) {
             tracing::debug!(%error, "the journal of the certificate can't be written");
         }
+    }
+
+    fn publish_next(&mut self) {
+        let next = match self.step(self.clock.now()) {
+            Step::Wait { next, .. } => next,
+            Step::Order | Step::Ask => None,
+        };
+        self.publish(next);
     }
 
     fn publish(&self, next: Option<(SystemTime, Text)>) {

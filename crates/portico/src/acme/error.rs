@@ -55,6 +55,10 @@ impl OrderError {
         }
     }
 
+    pub(crate) fn no_proof() -> Self {
+        Self::here("challenge", text!("there is no way to prove the names", "没有可用的域名验证方式"))
+    }
+
     pub(crate) fn disk(error: &std::io::Error) -> Self {
         Self::here(
             "disk",
@@ -77,6 +81,23 @@ impl OrderError {
             ),
         );
         Self { retry_after: Some(until.duration_since(now).unwrap_or_default()), ..error }
+    }
+
+    /// Two challenges were tried, and neither has proven the names: what the CA said of each. The first is what was hoped for.
+    pub(crate) fn and_then(self, first_proof: &str, second: Self, second_proof: &str) -> Self {
+        let both =
+            |first: &str, second: &str| format!("{first_proof}: {first}; {second_proof}: {second}").into();
+        let said =
+            Text { en: both(&self.said.en, &second.said.en), zh: both(&self.said.zh, &second.said.zh) };
+        let mut failed_checks = self.failed_checks;
+        failed_checks.extend(second.failed_checks);
+        Self {
+            said,
+            failed_checks,
+            explanation: self.explanation.or(second.explanation),
+            retry_after: self.retry_after.max(second.retry_after),
+            ..self
+        }
     }
 
     /// Whether another challenge could succeed where this one did not.

@@ -102,7 +102,8 @@ impl Wanted<'_> {
         if profile.is_empty() || account.profiles().any(|known| known.name == profile) {
             return Ok(());
         }
-        let known: Vec<&str> = account.profiles().map(|known| known.name).collect();
+        let mut known: Vec<&str> = account.profiles().map(|known| known.name).collect();
+        known.sort_unstable();
         let known = known.join(", ");
         let said = if known.is_empty() {
             text!(

@@ -2,7 +2,6 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
     process::Command,
 };
 
@@ -14,6 +13,7 @@ use crate::{
     net::{Address, free_port},
     process::Process,
     programs,
+    temporary::Folder,
     wait::{self, SOON},
 };
 
@@ -22,7 +22,9 @@ use crate::{
 pub struct Names {
     port: u16,
     management: Address,
+    // In this order: the process ends before its folder goes.
     process: Process,
+    _folder: Folder,
 }
 
 /// A CAA record (RFC 8659).
@@ -34,15 +36,16 @@ pub struct Caa<'a> {
 }
 
 impl Names {
-    pub(super) async fn start(folder: &Path) -> Self {
+    pub(super) async fn start() -> Self {
         for _ in 0..super::ATTEMPTS {
-            let (port, management_port) = (free_port(), free_port());
+            let (port, management_port, folder) = (free_port(), free_port(), Folder::new());
             let mut command = Command::new(programs::need("pebble-challtestsrv"));
             command.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]);
             command.arg("-dns01").arg(format!("127.0.0.1:{port}"));
             command.arg("-management").arg(format!("127.0.0.1:{management_port}"));
-            let process = Process::start(command, "names", folder);
-            let names = Self { port, management: Address::loopback(management_port), process };
+            let process = Process::start(command, "names", folder.path());
+            let management = Address::loopback(management_port);
+            let names = Self { port, management, process, _folder: folder };
             if names.serves().await {
                 return names;
             }
