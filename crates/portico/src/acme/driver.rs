@@ -587,3 +587,7 @@ fn why(renewal: &Renewal, leaf: &Leaf) -> Text {
         None => text!("a third of its lifetime will be left", "届时剩余三分之一有效期"),
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

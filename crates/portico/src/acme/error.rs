@@ -209,6 +209,14 @@ pub(super) fn is_bad_nonce(error: &Error) -> bool {
     matches!(error, Error::Api(problem) if kind(problem) == "badNonce")
 }
 
+/// It is about a name that the CA has looked at (RFC 8555, 6.7).
+pub(super) fn is_of_a_check(problem: &Problem) -> bool {
+    matches!(
+        kind(problem).as_str(),
+        "caa" | "connection" | "dns" | "incorrectResponse" | "tls" | "unauthorized"
+    )
+}
+
 fn kind(problem: &Problem) -> String {
     let kind = problem.r#type.as_deref().unwrap_or("unknown");
     clean(kind.strip_prefix(PREFIX).unwrap_or(kind))

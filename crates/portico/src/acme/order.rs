@@ -14,7 +14,7 @@ use super::account::{self, AccountSettings};
 use super::authority::Authority;
 use super::client::{Client, Fault};
 use super::dns::{self, DnsSettings};
-use super::error::{Class, OrderError, is_bad_nonce};
+use super::error::{Class, OrderError, is_bad_nonce, is_of_a_check};
 use super::journal::Proof;
 use super::solve;
 use super::store::{OpenOrder, Store};
@@ -217,7 +217,11 @@ impl Wanted<'_> {
                 continue;
             }
             if let Some(mut challenge) = authorization.challenge(self.proof.kind()) {
-                again(async || challenge.set_ready().await).await.map_err(failed)?;
+                match again(async || challenge.set_ready().await).await {
+                    // It has looked at once, in vain; the order says so of every name.
+                    Err(Error::Api(problem)) if is_of_a_check(&problem) => {}
+                    told => told.map_err(failed)?,
+                }
             }
         }
         Ok(())
@@ -254,6 +258,9 @@ impl Wanted<'_> {
         .await;
         match (read, &order.state().error) {
             (Ok(()), _) if !problems.is_empty() => OrderError::not_proven(problems),
+            (_, Some(problem)) if is_of_a_check(problem) => {
+                OrderError::not_proven(vec![(self.names.join(" "), problem.clone())])
+            }
             (_, Some(problem)) => OrderError::of_problem(problem, None),
             (Err(error), None) => self.failed(&error),
             (Ok(()), None) => OrderError::here(
