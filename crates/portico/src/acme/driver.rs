@@ -264,7 +264,7 @@ impl<A: Asking> Driver<A> {
                 return Outcome::Busy;
             }
             Err(error) => {
-                return self.failed(OrderError::disk(&error), &self.settings.authority.clone()).await;
+                return self.failed(OrderError::disk(&error), &self.settings.authority.clone());
             }
         };
         // Another process may have done it while we waited for the lock.
@@ -275,7 +275,7 @@ impl<A: Asking> Driver<A> {
         self.journal.tried = Some(timestamp(now));
         // Where nothing can be written, the CA is not troubled.
         if let Err(error) = self.store.keep_journal(&self.journal) {
-            return self.failed(OrderError::disk(&error), &self.settings.authority.clone()).await;
+            return self.failed(OrderError::disk(&error), &self.settings.authority.clone());
         }
         let authorities = self.authorities();
         let mut last = None;
@@ -286,7 +286,7 @@ impl<A: Asking> Driver<A> {
             }
         }
         match last {
-            Some((error, authority)) => self.failed(error, &authority).await,
+            Some((error, authority)) => self.failed(error, &authority),
             None => Outcome::Busy,
         }
     }
@@ -374,8 +374,9 @@ impl<A: Asking> Driver<A> {
         Outcome::Done { authority: authority.name.clone(), challenge: proof.word(), certificate }
     }
 
-    async fn failed(&mut self, error: OrderError, authority: &Authority) -> Outcome {
+    fn failed(&mut self, error: OrderError, authority: &Authority) -> Outcome {
         let now = self.clock.now();
+        self.journal.tried = Some(timestamp(now));
         self.journal.failures = self.journal.failures.saturating_add(1);
         let wait = schedule::wait_after(self.journal.failures, error.retry_after);
         self.journal.not_before = Some(timestamp(now + wait));

@@ -16,6 +16,8 @@ const LADDER: [Duration; 4] = [
     Duration::from_secs(100 * 60),
     Duration::from_secs(24 * 3600),
 ];
+/// So long a new certificate is left alone.
+const MOST_YOUTH: Duration = Duration::from_secs(24 * 3600);
 /// Whatever a CA asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How often a CA is asked for its window where it says nothing else: at least twice a day (RFC 9773, 4.3.3).
@@ -39,11 +41,14 @@ pub(crate) fn due(leaf: &Leaf, random: f64) -> SystemTime {
     leaf.not_after - left + MOST_SPREAD.min(lifetime / 60).mul_f64(random)
 }
 
-/// A moment within the CA's window, but never so late that a day's outage would cost the certificate.
+/// A moment within the CA's window, but never so late that a day's outage would cost the certificate, and never so early
+/// that a CA which says "now" of every certificate would be asked all day.
 pub(crate) fn within(window: Window, leaf: &Leaf, random: f64) -> SystemTime {
     let length = window.end.duration_since(window.start).unwrap_or_default();
     let chosen = window.start + length.mul_f64(random);
-    chosen.min(leaf.not_after - leaf.lifetime() / 10)
+    let lifetime = leaf.lifetime();
+    let (first, last) = (leaf.not_before + MOST_YOUTH.min(lifetime / 10), leaf.not_after - lifetime / 10);
+    chosen.clamp(first, last)
 }
 
 /// How long until the CA is asked for its window again.
@@ -142,9 +147,9 @@ mod tests {
             };
             let window = Window { start, end: start + Duration::from_secs(length * DAY) };
             let chosen = within(window, &leaf, random);
-            let last = leaf.not_after - leaf.lifetime() / 10;
-            prop_assert!(chosen <= last);
-            prop_assert!(chosen >= window.start.min(last) && chosen <= window.end);
+            let (first, last) = (leaf.not_before + Duration::from_secs(DAY), leaf.not_after - leaf.lifetime() / 10);
+            prop_assert!(chosen >= first && chosen <= last);
+            prop_assert!(chosen >= window.start.min(last) && chosen <= window.end.max(first));
         }
     }
 }
