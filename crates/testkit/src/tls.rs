@@ -82,6 +82,13 @@ pub(crate) fn acceptor(issued: &Issued) -> TlsAcceptor {
 
 /// HTTP/1.1 over TLS. Only `roots_pem` is trusted, for the name `name`.
 pub async fn connect(address: SocketAddr, name: &str, roots_pem: &str) -> io::Result<Connection> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    over(stream, name, roots_pem).await
+}
+
+/// As [`connect`], over a connection on which something was said before.
+pub async fn over(stream: TcpStream, name: &str, roots_pem: &str) -> io::Result<Connection> {
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(roots_pem.as_bytes()) {
         roots.add(root.map_err(io::Error::other)?).map_err(io::Error::other)?;
@@ -93,8 +100,6 @@ pub async fn connect(address: SocketAddr, name: &str, roots_pem: &str) -> io::Re
         .with_root_certificates(roots)
         .with_no_client_auth();
     configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
     let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
     let stream = TlsConnector::from(Arc::new(configuration)).connect(name, stream).await?;
     Ok(Connection::over_tls(stream))

@@ -118,6 +118,10 @@ pub(crate) fn serve(
             last_reload: SyncMutex::new(None),
             stop: Notify::new(),
         });
+        // Before anybody is answered.
+        if let Some(certificates) = &control.certificates {
+            certificates.change(&config);
+        }
         let shared = data::Shared {
             door: control.door.clone(),
             connections: control.connections.clone(),
@@ -127,9 +131,6 @@ pub(crate) fn serve(
         let threads = data::start(listeners, &shared).map_err(|error| {
             StartError::Other(text!("threads can't be started: {error}", "无法启动线程:{error}"))
         })?;
-        if let Some(certificates) = &control.certificates {
-            certificates.change(&config);
-        }
         let admin = tokio::spawn(admin::serve(admin, control.clone()));
         let file = tokio::spawn(control::watch_file(control.clone()));
         announce(Announce { listeners: &control.listeners, config: &config });

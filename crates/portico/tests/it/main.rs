@@ -32,6 +32,7 @@ mod floods;
 mod h2;
 mod hostile_pictures;
 mod http2;
+mod https;
 mod leaving;
 mod limits;
 mod malformed;
