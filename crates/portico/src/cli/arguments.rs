@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Reload,
     Stop,
     Model(ModelArguments),
+    Cert(CertArguments),
     Config(ConfigArguments),
     Completions(CompletionsArguments),
     Man(ManArguments),
@@ -87,6 +88,28 @@ pub(crate) struct LogsArguments {
     pub(crate) follow: bool,
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub(crate) lines: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct CertArguments {
+    #[command(subcommand)]
+    pub(crate) command: CertCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertCommand {
+    Trust(TrustArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustArguments {
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[arg(long)]
+    pub(crate) remove: bool,
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 
 mod admin;
 mod arguments;
+mod cert;
 mod check;
 mod completions;
 mod config;
@@ -22,7 +23,7 @@ use clap::FromArgMatches;
 use crate::config::Environment;
 use crate::types::Tongue;
 
-use arguments::{Arguments, Command, ConfigCommand};
+use arguments::{Arguments, CertCommand, Command, ConfigCommand};
 use out::Out;
 
 /// How a command ended.
@@ -79,6 +80,9 @@ fn dispatch(context: &Context, command: Command) -> Exit {
         Command::Reload => admin::reload(context),
         Command::Stop => admin::stop(context),
         Command::Model(arguments) => model::model(context, arguments.command),
+        Command::Cert(arguments) => match arguments.command {
+            CertCommand::Trust(arguments) => cert::trust(context, &arguments),
+        },
         Command::Config(arguments) => match arguments.command {
             ConfigCommand::Diff(arguments) => admin::diff(context, &arguments),
             ConfigCommand::Schema => config::schema(context),

@@ -45,6 +45,14 @@ const COMMANDS: &[(&str, Text)] = &[
     ("model stop", Text::fixed("Stop a model server until it is started again", "停止模型服务,直到再次启动")),
     ("model restart", Text::fixed("Stop a model server and start it again", "重新启动模型服务")),
     ("model logs", Text::fixed("Show the output of a model server", "查看模型服务的输出")),
+    ("cert", Text::fixed("The certificate: whom browsers trust", "证书:让浏览器信任")),
+    (
+        "cert trust",
+        Text::fixed(
+            "Let this machine's browsers and programs trust the local certificate authority",
+            "让本机的浏览器和程序信任本地证书颁发机构",
+        ),
+    ),
     (
         "config",
         Text::fixed(
@@ -126,6 +134,12 @@ const ARGUMENTS: &[(&str, &str, Text)] = &[
         "lang",
         Text::fixed("Language: en or zh-CN [default: the terminal's]", "语言:en 或 zh-CN [默认:终端的语言]"),
     ),
+    (
+        "cert trust",
+        "dry_run",
+        Text::fixed("Say what would be done, and change nothing", "只说明将做什么,不作任何改动"),
+    ),
+    ("cert trust", "remove", Text::fixed("Take the trust back", "撤回信任")),
     ("model logs", "follow", Text::fixed("Go on showing what is added", "持续显示新增内容")),
     (
         "model logs",

@@ -10,6 +10,7 @@
 mod accept_endings;
 mod accept_records;
 mod breaking;
+mod cert_trust;
 mod cli;
 mod command;
 mod command_line;

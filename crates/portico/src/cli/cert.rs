@@ -1,0 +1,5 @@
+//! `portico cert …`
+
+mod trust;
+
+pub(super) use trust::trust;
