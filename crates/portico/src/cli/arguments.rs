@@ -101,12 +101,23 @@ pub(crate) struct CertArguments {
 pub(crate) enum CertCommand {
     Status(JsonArguments),
     Renew(RenewArguments),
+    Trust(TrustArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RenewArguments {
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustArguments {
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[arg(long)]
+    pub(crate) remove: bool,
     #[arg(long)]
     pub(crate) json: bool,
 }

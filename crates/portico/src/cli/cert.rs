@@ -1,5 +1,7 @@
 //! `portico cert`
 
+mod trust;
+
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +26,7 @@ pub(crate) fn cert(context: &Context, command: CertCommand) -> Exit {
     match command {
         CertCommand::Status(arguments) => status(context, &arguments),
         CertCommand::Renew(arguments) => renew(context, &arguments),
+        CertCommand::Trust(arguments) => trust::trust(context, &arguments),
     }
 }
 

@@ -45,7 +45,13 @@ const COMMANDS: &[(&str, Text)] = &[
     ("model stop", Text::fixed("Stop a model server until it is started again", "停止模型服务,直到再次启动")),
     ("model restart", Text::fixed("Stop a model server and start it again", "重新启动模型服务")),
     ("model logs", Text::fixed("Show the output of a model server", "查看模型服务的输出")),
-    ("cert", Text::fixed("Certificates: how they stand, and renewing one now", "证书:查看状态,立即续期")),
+    (
+        "cert",
+        Text::fixed(
+            "Certificates: how they stand, renewing one now, whom browsers trust",
+            "证书:查看状态,立即续期,让浏览器信任",
+        ),
+    ),
     (
         "cert status",
         Text::fixed(
@@ -56,6 +62,13 @@ const COMMANDS: &[(&str, Text)] = &[
     (
         "cert renew",
         Text::fixed("Order a new certificate now, without waiting for its time", "立即申请新证书,不等到期"),
+    ),
+    (
+        "cert trust",
+        Text::fixed(
+            "Let this machine's browsers and programs trust the local certificate authority",
+            "让本机的浏览器和程序信任本地证书颁发机构",
+        ),
     ),
     (
         "config",
@@ -146,6 +159,12 @@ const ARGUMENTS: &[(&str, &str, Text)] = &[
         "lang",
         Text::fixed("Language: en or zh-CN [default: the terminal's]", "语言:en 或 zh-CN [默认:终端的语言]"),
     ),
+    (
+        "cert trust",
+        "dry_run",
+        Text::fixed("Say what would be done, and change nothing", "只说明将做什么,不作任何改动"),
+    ),
+    ("cert trust", "remove", Text::fixed("Take the trust back", "撤回信任")),
     ("model logs", "follow", Text::fixed("Go on showing what is added", "持续显示新增内容")),
     (
         "model logs",

@@ -34,7 +34,7 @@ struct Source {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wanted {
-    FromAuthority(Settings),
+    FromAuthority(Box<Settings>),
     Files(Files),
     Local(Local),
 }
@@ -100,7 +100,7 @@ impl Wanted {
         match &config.tls.issuer {
             Issuer::LetsEncrypt | Issuer::LetsEncryptStaging | Issuer::ZeroSsl | Issuer::Directory(_) => {
                 let addresses = addresses::public(config);
-                Settings::of(config, &addresses).map(Wanted::FromAuthority)
+                Settings::of(config, &addresses).map(Box::new).map(Wanted::FromAuthority)
             }
             Issuer::Files => Files::of(config).map(Wanted::Files),
             Issuer::Local => Some(Wanted::Local(Local::of(config))),
@@ -114,7 +114,7 @@ impl Wanted {
         let wanted = self.clone();
         let (status, wishes, stop) = match self {
             Wanted::FromAuthority(settings) => {
-                let (driver, status, wishes) = Driver::new(settings, &resolver);
+                let (driver, status, wishes) = Driver::new(*settings, &resolver);
                 (status, Some(wishes), spawn(|| driver.run()))
             }
             Wanted::Files(files) => {

@@ -28,7 +28,9 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 
 pub(crate) use self::explain::{Refused, explain};
-pub(crate) use self::finding::{Finding, Report, Severity};
+pub(crate) use self::finding::Report;
+#[cfg(test)]
+use self::finding::{Finding, Severity};
 use self::judge::{Knocked, NameSeen, Seen};
 use self::lookup::Lookup;
 use crate::config::{Challenge, Issuer};

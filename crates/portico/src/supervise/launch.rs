@@ -20,6 +20,7 @@ use super::state::Failure;
 use super::{Spec, surroundings, target};
 use crate::config::EndpointAddress;
 use crate::sys::procfs::Identity;
+use crate::sys::users::{self, User};
 use crate::sys::{http, process, procfs, random};
 use crate::types::{Text, text};
 
@@ -116,7 +117,7 @@ fn remember(record: &Path, leader: Identity, marker: &str) {
 
 async fn start(
     line: &CommandLine,
-    owner: Option<Owner>,
+    owner: Option<User>,
     log: &Path,
     tail: &Tail,
 ) -> Result<(Child, oneshot::Receiver<()>), Obstacle> {
@@ -150,7 +151,7 @@ async fn start(
     if let Some(owner) = owner {
         command.uid(owner.user).gid(owner.group);
         // Caches go to its own home: Portico's is closed to it.
-        command.envs([("HOME", &owner.home), ("USER", &owner.name), ("LOGNAME", &owner.name)]);
+        command.env("HOME", &owner.home).envs([("USER", &owner.name), ("LOGNAME", &owner.name)]);
         for folder in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
             command.env_remove(folder);
         }
@@ -232,20 +233,12 @@ fn unwritable(path: &Path, error: &io::Error) -> Obstacle {
 }
 
 /// Whom a process runs as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Owner {
-    user: u32,
-    group: u32,
-    name: String,
-    home: String,
-}
-
 /// The user to run as; `None`: as Portico. Supplementary groups are not taken over.
-fn owner(name: &str, user: &str) -> Result<Option<Owner>, Obstacle> {
+fn owner(name: &str, user: &str) -> Result<Option<User>, Obstacle> {
     if user.is_empty() {
         return Ok(None);
     }
-    let Some(found) = find_user(user) else {
+    let Some(found) = users::find(user) else {
         return Err(lasting(text!(
             "Model {name} should run as user {user}, whom this machine does not know. Make the user (`useradd --system {user}`), or correct `user`.",
             "模型 {name} 应以用户 {user} 运行,但本机没有该用户。请创建(`useradd --system {user}`)或更正 user。"
@@ -264,43 +257,10 @@ fn owner(name: &str, user: &str) -> Result<Option<Owner>, Obstacle> {
     Ok(Some(found))
 }
 
-fn find_user(user: &str) -> Option<Owner> {
-    let local = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    user_in(&local, user).or_else(|| {
-        // Users of a directory service (LDAP, systemd-userdb).
-        let answer = std::process::Command::new("getent").args(["passwd", "--", user]).output().ok()?;
-        user_in(&String::from_utf8_lossy(&answer.stdout), user)
-    })
-}
-
-fn user_in(passwd: &str, user: &str) -> Option<Owner> {
-    passwd.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        if fields.first() != Some(&user) {
-            return None;
-        }
-        Some(Owner {
-            user: fields.get(2)?.parse().ok()?,
-            group: fields.get(3)?.parse().ok()?,
-            name: user.to_owned(),
-            home: fields.get(5).map_or_else(|| "/".to_owned(), |home| (*home).to_owned()),
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::Tongue;
-
-    #[test]
-    fn users_are_read_from_their_own_line_only() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nroot2:x:7:8::/srv/two:/bin/sh\nbroken:x\n";
-        let found = user_in(passwd, "root2").unwrap();
-        assert_eq!((found.user, found.group, &*found.home), (7, 8, "/srv/two"));
-        assert_eq!(user_in(passwd, "broken"), None);
-        assert_eq!(user_in(passwd, "roo"), None);
-    }
 
     #[tokio::test]
     async fn a_taken_port_names_who_holds_it() {

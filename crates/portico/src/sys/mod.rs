@@ -14,3 +14,4 @@ pub(crate) mod process;
 pub(crate) mod procfs;
 pub(crate) mod random;
 pub(crate) mod read_buffer;
+pub(crate) mod users;

@@ -12,7 +12,7 @@ use testkit::temporary::Folder;
 use crate::command::{ask, end_of, portico, portico_in, portico_with};
 use crate::support::before_scripted;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 24] = [
     "run",
     "check",
     "status",
@@ -26,6 +26,10 @@ const COMMANDS: [&str; 20] = [
     "model stop",
     "model restart",
     "model logs",
+    "cert",
+    "cert status",
+    "cert renew",
+    "cert trust",
     "config",
     "config schema",
     "config reference",

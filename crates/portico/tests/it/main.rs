@@ -11,6 +11,7 @@ mod accept_endings;
 mod accept_records;
 mod authority;
 mod breaking;
+mod cert_trust;
 mod certificates;
 mod cli;
 mod command;

@@ -85,6 +85,18 @@ impl Constraints {
         }
     }
 
+    /// What is permitted besides what is never public.
+    pub(super) fn beyond(&self) -> Vec<String> {
+        let never_public = Self::around([]);
+        let names = self.permitted.iter().filter(|name| !never_public.permitted.contains(name)).cloned();
+        let networks = self.networks.iter().filter(|network| !never_public.networks.contains(network));
+        let shown = networks.map(|network| match network.prefix_len() == network.max_prefix_len() {
+            true => network.addr().to_string(),
+            false => network.to_string(),
+        });
+        names.chain(shown).collect()
+    }
+
     pub(super) fn written(&self) -> NameConstraints {
         let names = |names: &[String]| names.iter().cloned().map(GeneralSubtree::DnsName).collect::<Vec<_>>();
         let networks = self.networks.iter().map(|network| {

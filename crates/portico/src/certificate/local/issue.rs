@@ -11,6 +11,8 @@ use time::OffsetDateTime;
 
 use super::constraints::Constraints;
 
+/// Every authority's name begins so.
+const NAME_BEGINS: &str = "Portico local CA";
 const DAY: Duration = Duration::from_secs(86_400);
 /// Trust is given by hand, so it should not have to be given often.
 const AUTHORITY_LIFETIME: Duration = DAY.saturating_mul(3650);
@@ -36,12 +38,15 @@ pub(super) fn authority(
     let mut parameters = lasting(now, now + AUTHORITY_LIFETIME);
     let host: String = host.chars().take(HOST_CHARACTERS).collect();
     let day = OffsetDateTime::from(now).date();
-    let name = format!("{} ({host}, {day})", super::NAME_BEGINS);
+    let name = format!("{NAME_BEGINS} ({host}, {day})");
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    // Two authorities with one subject would be one for NSS, which goes by it.
+    let mark = super::root::mark(&parameters.key_identifier(&key));
+    parameters.distinguished_name.push(DnType::OrganizationalUnitName, mark);
     parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     parameters.name_constraints = Some(constraints.written());
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let certificate = parameters.self_signed(&key)?;
     Ok(Made { pem: certificate.pem(), certificate: certificate.into(), key })
 }

@@ -29,9 +29,6 @@ pub(crate) use said::{LocalError, Notice, Why};
 use store::Store;
 pub(crate) use wanted::Wanted;
 
-/// Every authority's name begins so.
-pub(crate) const NAME_BEGINS: &str = "Portico local CA";
-
 const ROOT_FILE: &str = "ca.pem";
 const KEY_FILE: &str = "ca.key";
 pub(crate) const LEAF_FILE: &str = "leaf.pem";
@@ -95,7 +92,8 @@ impl Authority {
         &self.notices
     }
 
-    pub(crate) fn root(&self) -> &Root {
+    #[cfg(test)]
+    fn root(&self) -> &Root {
         &self.root
     }
 
@@ -189,6 +187,13 @@ pub(crate) fn roots(data_dir: &Path) -> Result<(Option<Root>, Vec<Root>), LocalE
     let former =
         store.named(FORMER).into_iter().filter_map(|path| Root::from_pem(&std::fs::read(path).ok()?).ok());
     Ok((current, former.collect()))
+}
+
+/// One as it would be made, and is not: for saying what would be done with it.
+pub(crate) fn imagined(wanted: &Wanted, now: SystemTime) -> Result<Root, LocalError> {
+    let constraints = Constraints::around(wanted.configured.iter().chain(&wanted.found));
+    let made = issue::authority(&wanted.host, &constraints, now).map_err(LocalError::Make)?;
+    Ok(Root::new(made.certificate).expect("a root as this very code writes it"))
 }
 
 /// Where the root lies, to be handed to other machines.

@@ -66,7 +66,19 @@ impl Root {
 
     /// Eight hexadecimal digits that no other authority has.
     pub(crate) fn mark(&self) -> String {
-        self.key_identifier.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        mark(&self.key_identifier)
+    }
+
+    /// What it may sign besides what is never public.
+    pub(crate) fn beyond(&self) -> Vec<String> {
+        self.constraints.beyond()
+    }
+
+    /// As programs that keep roots read them (RFC 7468): lines of 64 characters.
+    pub(crate) fn pem(&self) -> String {
+        let encoded = base64_simd::STANDARD.encode_to_string(&self.certificate);
+        let lines = encoded.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 
     /// Why it has to be replaced, if it has to. `leaf_lifetime`: a leaf does not outlive its authority.
@@ -90,6 +102,10 @@ impl Root {
         let all = wanted.configured.iter().chain(&wanted.found);
         all.filter(|name| self.constraints.cover(name)).cloned().collect()
     }
+}
+
+pub(super) fn mark(key_identifier: &[u8]) -> String {
+    key_identifier.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn is_plausible(now: SystemTime) -> bool {
