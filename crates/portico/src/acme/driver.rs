@@ -27,6 +27,8 @@ use crate::types::{Text, text};
 const COUNTERS: &str = "counters";
 /// The wall clock can be set while we sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// A certificate that could not be written is tried again this often.
+const UNSAVED: Duration = Duration::from_secs(2);
 /// How long another process that orders from the same folder is waited for, before it is looked again.
 const LOCKED: Duration = Duration::from_secs(2);
 /// Between two orders that are made by themselves, whatever the certificate's lifetime.
@@ -149,8 +151,9 @@ impl<A: Asking> Driver<A> {
                 Step::Wait { until, next } => {
                     self.publish(next);
                     let sleep = until.duration_since(self.clock.now()).unwrap_or_default();
+                    let longest = if self.unsaved.is_some() { UNSAVED } else { LONGEST_SLEEP };
                     tokio::select! {
-                        () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
+                        () = tokio::time::sleep(sleep.min(longest)) => {}
                         Some(wish) = self.wishes.recv() => self.fulfil(wish).await,
                     }
                 }

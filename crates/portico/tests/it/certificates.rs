@@ -398,3 +398,158 @@ async fn f20_an_expired_certificate_is_served_and_replaced_at_once() {
     renew(&portico, &[]).await.expect(0);
     assert_ne!(serial(&portico).await, old);
 }
+
+/// The order of the calls that put a file in its place, as the kernel saw them: content synced, renamed, folder synced.
+#[tokio::test]
+async fn f28_every_file_is_synced_before_it_is_renamed_and_its_folder_after() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    if !testkit::programs::are_here(&["strace"]) || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    settled(&portico).await;
+    let trace = portico.folder().join("trace");
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-f", "-y", "-s", "0", "-e", "trace=write,fsync,rename,renameat,renameat2", "-o"]);
+    strace.arg(&trace).args(["-p", &portico.process().id().to_string()]);
+    let strace = testkit::process::Process::start(strace, "strace", portico.folder());
+    wait::until(wait::SOON, "strace is attached", async || {
+        strace.stderr().contains("attached").then_some(())
+    })
+    .await;
+    renew(&portico, &[]).await.expect(0);
+    settled(&portico).await;
+    strace.stop(Duration::from_secs(10)).await;
+    let text = std::fs::read_to_string(&trace).unwrap();
+    let calls: Vec<&str> = text.lines().filter(|line| line.contains("data/certificates")).collect();
+    let renames: Vec<usize> = (0..calls.len())
+        .filter(|at| calls[*at].contains("rename") && calls[*at].contains(".tmp\""))
+        .collect();
+    // The journal twice, the counters twice or more, the order and the pair.
+    assert!(renames.len() >= 4, "{text}");
+    assert!(renames.iter().any(|at| calls[*at].contains("pair.pem")), "{text}");
+    for at in renames {
+        let temporary = calls[at].split('"').nth(1).unwrap();
+        let synced = calls[..at].iter().rposition(|call| call.contains("fsync(") && call.contains(temporary));
+        let written =
+            calls[..at].iter().rposition(|call| call.contains("write(") && call.contains(temporary));
+        assert!(written.is_some() && written < synced, "{temporary}: {}", calls[..=at].join("\n"));
+        let folder = std::path::Path::new(temporary).parent().unwrap().display().to_string();
+        let next = calls.get(at + 1).copied().unwrap_or_default();
+        assert!(next.contains("fsync(") && next.contains(&format!("<{folder}>")), "{temporary}: {next}");
+    }
+}
+
+/// On a disk of its own, so small that it can be filled.
+#[tokio::test]
+async fn f26_a_full_disk_costs_neither_the_certificate_nor_an_order() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can mount a small disk");
+        return;
+    }
+    let disk = testkit::temporary::Folder::new();
+    let mount = |program: &str, arguments: &[&str]| {
+        let status = std::process::Command::new(program).args(arguments).arg(disk.path()).status().unwrap();
+        assert!(status.success(), "{program}");
+    };
+    mount("mount", &["-t", "tmpfs", "-o", "size=256k", "tmpfs"]);
+    let configuration = site
+        .configuration(&[NAME], "", "")
+        .replace("{folder}/data", &disk.path().join("data").display().to_string());
+    let portico = site.start(&configuration).await;
+    site.serves_signed(&portico).await;
+    settled(&portico).await;
+    let before = serial(&portico).await;
+    let filler = disk.path().join("filler");
+    let fill = || {
+        let mut file = std::fs::File::create(&filler).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+    };
+    fill();
+    site.shim.forget_requests();
+    let refused = renew(&portico, &["--json"]).await.expect(1).json();
+    assert_eq!(refused["error"]["kind"], "disk", "{refused:#}");
+    assert_eq!(site.shim.count(Resource::NewOrder), 0, "the authority is not troubled");
+    assert_eq!(serial(&portico).await, before);
+    assert!(site.get("/health").await.is_ok());
+    std::fs::remove_file(&filler).unwrap();
+    // Full while the order is under way: what was signed is served, and written down when there is room.
+    site.shim.fail_next(Resource::Certificate, 1, Fault::Slow(Duration::from_secs(2)));
+    let renewing = renew(&portico, &[]);
+    let filling = async {
+        wait::until(ISSUED, "the certificate is being fetched", async || {
+            (site.shim.count(Resource::Certificate) > 0).then_some(())
+        })
+        .await;
+        fill();
+    };
+    let (renewed, ()) = tokio::join!(renewing, filling);
+    renewed.expect(0);
+    let after = serial(&portico).await;
+    assert_ne!(after, before);
+    portico.wait_for_line("stderr", "can't be written yet").await;
+    std::fs::remove_file(&filler).unwrap();
+    portico.wait_for_line("stderr", "is on disk now").await;
+    let portico = portico.crash_and_launch(binary(), &configuration);
+    portico.serves().await;
+    assert_eq!(serial(&portico).await, after, "and it is there after a restart");
+    drop(portico);
+    mount("umount", &[]);
+}
+
+#[tokio::test]
+async fn mozilla_s_intermediate_profile_is_met() {
+    let Some(site) = Site::new(|options| options.validity_seconds = Some(90 * 24 * 3600)).await else {
+        return;
+    };
+    let mut scan = testkit::programs::sslyze();
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    scan.args(["--mozilla_config=intermediate", "--sni", NAME, &site.address().to_string()]);
+    let folder = testkit::temporary::Folder::new();
+    let scan = testkit::process::Process::start(scan, "sslyze", folder.path());
+    scan.wait(Duration::from_secs(100)).await;
+    let report = scan.stdout();
+    let complaints: Vec<&str> = report.lines().filter_map(|line| line.trim().strip_prefix("* ")).collect();
+    let about_compliance = report.split("COMPLIANCE AGAINST").nth(1).unwrap_or_default();
+    let complaints = complaints.into_iter().filter(|complaint| about_compliance.contains(complaint));
+    let complaints: Vec<_> =
+        complaints.filter(|line| !line.starts_with("certificate_path_validation")).collect();
+    assert!(about_compliance.contains("Not compliant") || about_compliance.contains("OK"), "{report}");
+    assert!(complaints.is_empty(), "more than the authority of a test: {complaints:?}\n{report}");
+}
+
+/// Takes some minutes; part of `./test --full`.
+#[tokio::test]
+#[ignore = "takes minutes: ./test --full"]
+async fn testssl_finds_nothing_above_low() {
+    let Some(site) = Site::new(|options| options.validity_seconds = Some(90 * 24 * 3600)).await else {
+        return;
+    };
+    let portico = site.portico("").await;
+    site.serves_signed(&portico).await;
+    let report = portico.folder().join("testssl.json");
+    let mut scan = std::process::Command::new("testssl");
+    scan.args(["--quiet", "--color", "0", "--warnings", "batch", "--ip", "127.0.0.1", "--jsonfile"]);
+    scan.arg(&report).arg(format!("{NAME}:{}", site.https));
+    let scan = testkit::process::Process::start(scan, "testssl", portico.folder());
+    scan.wait(Duration::from_secs(900)).await;
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&std::fs::read_to_string(&report).unwrap())
+        .unwrap_or_else(|error| {
+            panic!("{error}: {}", scan.stdout());
+        });
+    assert!(findings.len() > 50, "{findings:#?}");
+    let grave: Vec<_> = findings
+        .iter()
+        .filter(|finding| {
+            matches!(finding["severity"].as_str(), Some("MEDIUM" | "HIGH" | "CRITICAL" | "FATAL"))
+        })
+        .map(|finding| format!("{} {} {}", finding["id"], finding["severity"], finding["finding"]))
+        .collect();
+    let private = ["cert_chain_of_trust", "cert_revocation", "cert_crlDistributionPoints", "cert_ocspURL"];
+    let grave: Vec<_> =
+        grave.into_iter().filter(|line| !private.iter().any(|id| line.contains(id))).collect();
+    assert!(grave.is_empty(), "{grave:#?}");
+}
