@@ -71,7 +71,7 @@ pub(crate) fn acceptor(issued: &Issued) -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes());
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes());
     let (Ok(certificate), Ok(key)) = (certificate, key) else { panic!("this is no certificate: {issued:?}") };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let configuration = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key));
@@ -86,7 +86,7 @@ pub async fn connect(address: SocketAddr, name: &str, roots_pem: &str) -> io::Re
     for root in CertificateDer::pem_slice_iter(roots_pem.as_bytes()) {
         roots.add(root.map_err(io::Error::other)?).map_err(io::Error::other)?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut configuration = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
