@@ -234,7 +234,7 @@ fn words(problem: &Problem) -> String {
 }
 
 /// It is shown in terminals and logs, and comes from elsewhere.
-fn clean(words: &str) -> String {
+pub(super) fn clean(words: &str) -> String {
     const LONGEST: usize = 1000;
     words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::account::{self, AccountSettings};
 use super::authority::Authority;
 use super::client::{Client, Fault};
-use super::dns::{self, DnsSettings};
+use super::dns::{DnsSettings, Records};
 use super::error::{Class, OrderError, is_bad_nonce, is_of_a_check};
 use super::journal::Proof;
 use super::solve;
@@ -154,19 +154,17 @@ impl Wanted<'_> {
 
     /// Shows the CA every name that it has not seen lately, and waits for its judgement.
     async fn prove(&self, order: &mut Order) -> Result<(), OrderError> {
-        let mut answers = Vec::new();
+        let mut answers = Answers::default();
         let proven = self.answer(order, &mut answers).await;
         let judged = match proven {
             Ok(()) => self.judgement(order).await,
             Err(error) => Err(error),
         };
-        for answer in answers {
-            answer.end().await;
-        }
+        answers.end().await;
         judged
     }
 
-    async fn answer(&self, order: &mut Order, answers: &mut Vec<Answer>) -> Result<(), OrderError> {
+    async fn answer(&self, order: &mut Order, answers: &mut Answers) -> Result<(), OrderError> {
         let failed = |error: Error| self.failed(&error);
         // Fetched first, because each fetch may meet a nonce that is rejected.
         again(async || {
@@ -197,18 +195,19 @@ impl Wanted<'_> {
                     ),
                 ));
             };
-            answers.push(match solve::answer(self.proof, &name, &challenge, self.challenges)? {
-                Some(guard) => Answer::Here(guard),
+            match solve::answer(self.proof, &name, &challenge, self.challenges)? {
+                Some(guard) => answers.here.push(guard),
                 None => {
-                    let value = challenge.key_authorization().dns_value();
-                    Answer::InDns(dns::publish(self.dns, &name, &value).await?)
+                    let records = match &mut answers.in_dns {
+                        Some(records) => records,
+                        none => none.insert(Records::none(self.dns).await?),
+                    };
+                    records.publish(&name, &challenge.key_authorization().dns_value()).await?;
                 }
-            });
-        }
-        for answer in answers.iter() {
-            if let Answer::InDns(record) = answer {
-                record.is_seen().await?;
             }
+        }
+        if let Some(records) = &answers.in_dns {
+            records.are_seen().await?;
         }
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
@@ -333,17 +332,18 @@ impl Wanted<'_> {
     }
 }
 
-/// What answers for a name while the CA looks.
-enum Answer {
-    Here(#[expect(dead_code, reason = "held, not read")] ChallengeGuard),
-    InDns(dns::Record),
+/// What answers for the names while the CA looks.
+#[derive(Default)]
+struct Answers {
+    /// Held, not read.
+    here: Vec<ChallengeGuard>,
+    in_dns: Option<Records>,
 }
 
-impl Answer {
+impl Answers {
     async fn end(self) {
-        match self {
-            Answer::Here(_) => {}
-            Answer::InDns(record) => record.remove().await,
+        if let Some(records) = self.in_dns {
+            records.remove().await;
         }
     }
 }

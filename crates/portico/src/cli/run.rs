@@ -83,14 +83,14 @@ fn greeting(announce: &Announce<'_>, tongue: Tongue) -> String {
 /// The same page over https, and what browsers need for it.
 fn also_by_https(config: &Config, address: SocketAddr, tongue: Tongue) -> String {
     let url = url(config, Scheme::Https, address);
-    let note = match config.tls.issuer {
-        Issuer::Local => text!(
-            "  (browsers trust it after `portico cert trust`)",
-            "  (运行 `portico cert trust` 后浏览器会信任它)"
-        ),
-        _ => Text::fixed("", ""),
-    };
-    format!("        {url}/{}\n", note.pick(tongue))
+    if config.tls.issuer != Issuer::Local {
+        return format!("        {url}/\n");
+    }
+    let note = text!(
+        "(browsers trust it after `portico cert trust`)",
+        "(运行 `portico cert trust` 后浏览器会信任它)"
+    );
+    format!("        {url}/  {}\n", note.pick(tongue))
 }
 
 /// As a client on this machine reaches it. Certificates are for names: `localhost` where there is no other.

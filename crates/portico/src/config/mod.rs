@@ -29,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use checked::*;
 pub(crate) use environment::Environment;
+#[cfg(test)]
+pub(crate) use form::DNS_PROVIDERS;
 pub(crate) use problem::{Problem, Severity};
 pub(crate) use source::Document;
 pub(crate) use start::may_start;

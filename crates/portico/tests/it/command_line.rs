@@ -94,7 +94,7 @@ fn run_refuses_what_it_cannot_protect() {
     let output = portico(&["run", "--config", "portico.toml"], &[]);
     assert_eq!(code(&output), Some(2));
     let said = stderr(&output);
-    assert!(said.contains("error[C041]") && said.contains("tls.issuer"), "{said}");
+    assert!(said.contains("error[C041]") && said.contains("access.admin_allow"), "{said}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod corpus_file;
 mod corpus_forms;
 mod corpus_frames;
 mod dialects;
+mod dns01;
 mod drain;
 mod endpoints;
 mod engine;

@@ -16,8 +16,8 @@ pub(crate) use network::network;
 pub(crate) use time::{duration, hours};
 pub(crate) use url::{https_or_http, issuer, optional_issuer, origin, store_url};
 pub(crate) use word::{
-    any_text, email, file, header_name, host_name, index_page, method, model_name, model_pattern,
-    optional_file, optional_host, port_rule, realm, request_key, site_name,
+    DNS_PROVIDERS, any_text, dns_provider, email, file, header_name, host_name, index_page, method,
+    model_name, model_pattern, optional_file, optional_host, port_rule, realm, request_key, site_name,
 };
 
 use super::problem::{Code, Problem, Spot};

@@ -12,6 +12,44 @@ pub(crate) fn any_text(written: &str) -> Result<String, Wrong> {
     Ok(written.to_owned())
 }
 
+/// Those that `acme::dns` knows; a test there holds the two lists together.
+pub(crate) const DNS_PROVIDERS: &[&str] = &[
+    "alidns",
+    "cloudflare",
+    "desec",
+    "digitalocean",
+    "gandi",
+    "godaddy",
+    "hetzner",
+    "huaweicloud",
+    "ovh",
+    "pdns",
+    "porkbun",
+    "rfc2136",
+    "route53",
+    "tencentcloud",
+    "volcengine",
+];
+
+/// Who holds the zone; empty: nobody is named.
+pub(crate) fn dns_provider(written: &str) -> Result<String, Wrong> {
+    let known = || DNS_PROVIDERS.iter().copied();
+    if written.is_empty() || known().any(|name| name == written) {
+        return Ok(written.to_owned());
+    }
+    let wrong =
+        wrong!("\"{written}\" is not a DNS provider that is known", "\"{written}\" 不是已知的 DNS 服务商")
+            .code(Code::UnknownWord);
+    let words = DNS_PROVIDERS.join(", ");
+    Err(match crate::config::nearest(written, known()) {
+        Some(near) => wrong.label(text!("did you mean \"{near}\"?", "是否想写 \"{near}\"?")),
+        None => wrong.label(text!("one of {words}", "可用:{words}")).help(text!(
+            "with a CNAME from `_acme-challenge` before the name to a zone at one of these, any provider will do",
+            "若让域名前的 `_acme-challenge` 以 CNAME 指向其中某个服务商的区域,则任何服务商都可以"
+        )),
+    })
+}
+
 /// A public name with an optional port, lower-cased.
 pub(crate) fn site_name(written: &str) -> Result<SiteName, Wrong> {
     if written.contains("://") {

@@ -62,8 +62,8 @@ table! {
     DNS "tls.dns"
     "The DNS provider for dns-01." "dns-01 所用的 DNS 服务商。";
 
-    DNS_PROVIDER "provider": Form<String> = Form { read: form::any_text, words: &[], is: Text::fixed("the name of a provider", "服务商名称") }, Is(r#""""#), Yes,
-        "Which provider holds the zone.", "托管该区域的服务商。";
+    DNS_PROVIDER "provider": Form<String> = Form { read: form::dns_provider, words: form::DNS_PROVIDERS, is: Text::fixed("empty: none", "留空则无") }, Is(r#""""#), Yes,
+        "Who holds the zone. rfc2136: a name server of your own that takes updates.", "托管该区域的服务商。rfc2136:自己的、接受更新的域名服务器。";
     DNS_CREDENTIALS_FILE "credentials_file": Form<Option<PathBuf>> = OPTIONAL_FILE, Is(r#""""#), Yes,
-        "File with the provider's credentials.", "保存服务商凭据的文件。";
+        "File with what the provider wants to know, as docs/dns-01.md says; readable by its owner alone.", "保存服务商凭据的文件(格式见 docs/dns-01.md),仅其所有者可读。";
 }
