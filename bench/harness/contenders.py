@@ -29,7 +29,9 @@ uwsgi_temp_path {folder}/uwsgi;
 scgi_temp_path {folder}/scgi;"""
 
 # The strongest Nginx that is fair: same duties as Portico (a log line for every request, on disk within a second), and
-# the same listening (a socket a worker). The body buffer halves an upload's cost against the default of 16k.
+# the same listening (a socket a worker). The body buffer halves an upload's cost against the default of 16k. TLS: what
+# Mozilla's configurator writes, with tickets, as Portico has them; the small record buffer is better for streams, in
+# time and in memory.
 TUNED = """daemon off;
 worker_processes auto;
 {in_folder}
@@ -53,6 +55,15 @@ upstream model {{
 }}
 server {{
     listen 127.0.0.1:{port} reuseport backlog=4096;
+    listen 127.0.0.1:{tls_port} ssl reuseport backlog=4096;
+    ssl_certificate {pair}/certificate.pem;
+    ssl_certificate_key {pair}/key.pem;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers off;
+    ssl_session_cache shared:tls:10m;
+    ssl_session_timeout 1d;
+    ssl_session_tickets on;
+    ssl_buffer_size 4k;
     location /v1/ {{
         proxy_pass http://model;
         proxy_http_version 1.1;
@@ -164,13 +175,16 @@ data_dir = "{folder}/data"
 
 [listen]
 http = ["127.0.0.1:{port}"]
-https = []
+https = ["127.0.0.1:{tls_port}"]
 admin = "unix:{folder}/admin.sock"
 metrics = "127.0.0.1:{metrics}"
 max_connections_per_address = 10000
 
 [tls]
-issuer = "off"
+issuer = "files"
+certificate = "{pair}/certificate.pem"
+key = "{pair}/key.pem"
+redirect = false
 
 [plan.default]
 requests_per_minute = 0
@@ -202,14 +216,19 @@ generate_every = "0s"
 
 
 class Contender:
-    """One of those that are compared; started again and again for the start time, once for all measures."""
+    """One of those that are compared; started again and again for the start time, once for all measures but those of
+    memory, which begin with a fresh process each time. `folder` holds the certificate."""
+
+    speaks_tls = False
 
     def __init__(self, name, folder, upstream):
         self.name = name
         self.folder = pathlib.Path(folder) / name
+        self.pair = folder
         self.upstream = upstream
         self.process = None
         self.port = None
+        self.tls_port = None
         self.requests = 0
         self.log_lines = 0
         self.log_ends = {}
@@ -217,7 +236,7 @@ class Contender:
 
     def start(self):
         """Seconds from start to the first answer."""
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         command = self.prepare()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PORTICO_")}
         self.process = Process(command, self.folder / "output.log", environment)
@@ -234,7 +253,8 @@ class Contender:
 
     def write(self, name, template, **values):
         path = self.folder / name
-        path.write_text(template.format(folder=self.folder, port=self.port, upstream=self.upstream, **values))
+        places = {"folder": self.folder, "pair": self.pair, "upstream": self.upstream}
+        path.write_text(template.format(port=self.port, tls_port=self.tls_port, **places, **values))
         return str(path)
 
     def forget_log(self):
@@ -277,6 +297,7 @@ class Direct(Contender):
 class Nginx(Contender):
     template = TUNED
     binary = None
+    speaks_tls = True
 
     def prepare(self):
         (self.folder / "build").mkdir(exist_ok=True)
@@ -291,11 +312,26 @@ class Nginx(Contender):
         return [self.binary, "-p", str(self.folder), "-e", f"{self.folder}/error.log", "-c", configuration]
 
     def version(self):
-        return subprocess.run([self.binary, "-v"], capture_output=True, text=True, check=True).stderr.strip()
+        said = subprocess.run([self.binary, "-V"], capture_output=True, text=True, check=True).stderr
+        return nginx_version(said)
+
+
+def nginx_version(said):
+    """Its own version and its TLS library's, of what `nginx -V` says: handshakes are mostly the latter's work."""
+    version = library = ""
+    for line in said.splitlines():
+        kind, _, rest = line.partition(": ") if line.startswith("nginx version") else line.partition(" with ")
+        if kind == "nginx version":
+            version = rest
+        elif kind == "built":
+            library = rest.split("(running with ")[-1].rstrip(")")
+    words = library.split()
+    return f"{version}, {' '.join(words[:2])}" if words else version
 
 
 class NginxRecipe(Nginx):
     template = RECIPE
+    speaks_tls = False
 
 
 class Haproxy(Contender):
@@ -318,6 +354,7 @@ class Haproxy(Contender):
 
 class Portico(Contender):
     binary = None
+    speaks_tls = True
 
     def prepare(self):
         (self.folder / "data").mkdir(exist_ok=True)

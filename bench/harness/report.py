@@ -63,8 +63,10 @@ def pick(intervals, group, name):
 
 
 def disturbed(interval, cpus):
+    """Other work ran, or so much of it that streams which should run all through the window began in it."""
     foreign = interval.get("foreign_cpu_seconds")
-    return foreign is not None and foreign > DISTURBED_SHARE * cpus * interval["window_seconds"]
+    worked = foreign is not None and foreign > DISTURBED_SHARE * cpus * interval["window_seconds"]
+    return worked or interval.get("late_streams", 0) > 0
 
 
 def measure_table(measure, intervals, base_name, cpus):
@@ -95,7 +97,38 @@ def measure_table(measure, intervals, base_name, cpus):
             f"{sum(disturbed(each, cpus) for each in own)} of {len(own)}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return f"### {measure.name}: {measure.title}\n\n" + "\n".join(lines) + "\n"
+    return f"### {measure.name}: {measure.title}\n\n" + "\n".join(lines) + "\n" + agreements(intervals)
+
+
+def agreements(intervals):
+    """What TLS each agreed on with the load generator: a comparison of two key exchanges has to be seen as one."""
+    said = {name: sorted({each["tls"] for each in own if each.get("tls")}) for name, own in intervals.items()}
+    lines = [f"{name}: {', '.join(what)}" for name, what in said.items() if what]
+    return f"\nAgreed on: {'; '.join(lines)}\n" if lines else ""
+
+
+def kib_per_stream(intervals, kind):
+    """What memory a process took from before the first connection to the end of the window, over all connections."""
+    pairs = ((each.get(f"{kind}_bytes"), each.get(f"{kind}_bytes_before"), each.get("connections")) for each in intervals)
+    return [(after - before) / 1024 / streams for after, before, streams in pairs if after and before and streams]
+
+
+def memory_table(measure, intervals, _base_name, _cpus):
+    heads = ["contender", "KiB/stream, RSS", "KiB/stream, PSS", "RSS / PSS with all streams, MiB", "errors", "streams late"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for name, own in intervals.items():
+        if not own:
+            continue
+        cells = [
+            name,
+            median_range(kib_per_stream(own, "rss"), "{:.1f}"),
+            median_range(kib_per_stream(own, "pss"), "{:.1f}"),
+            " / ".join(mebibytes([each[key] for each in own]) for key in ("rss_bytes", "pss_bytes")),
+            str(sum(each["errors"] for each in own)),
+            str(sum(each["late_streams"] for each in own)),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return f"### {measure.name}: {measure.title}\n\n" + "\n".join(lines) + "\n" + agreements(intervals)
 
 
 def rest_table(contenders):

@@ -6,7 +6,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from harness import report  # noqa: E402
+from harness import contenders, report  # noqa: E402
 
 
 def costs(*pairs):
@@ -33,6 +33,22 @@ class Report(unittest.TestCase):
         self.assertTrue(report.disturbed(interval, cpus=2))
         self.assertFalse(report.disturbed(interval, cpus=8))
         self.assertFalse(report.disturbed({"foreign_cpu_seconds": None, "window_seconds": 3.0}, cpus=2))
+        self.assertTrue(report.disturbed({"foreign_cpu_seconds": 0.0, "window_seconds": 3.0, "late_streams": 1}, cpus=2))
+
+    def test_memory_is_what_the_streams_added(self):
+        interval = {"connections": 1000, "pss_bytes_before": 5 << 20, "pss_bytes": 25 << 20}
+        self.assertEqual(report.kib_per_stream([interval], "pss"), [20.48])
+        self.assertEqual(report.kib_per_stream([interval | {"pss_bytes_before": None}], "pss"), [])
+
+    def test_different_agreements_are_shown(self):
+        intervals = {"a": [{"tls": "X25519"}, {"tls": "X25519"}], "b": [{"tls": "X25519MLKEM768"}], "c": [{"tls": None}]}
+        self.assertEqual(report.agreements(intervals), "\nAgreed on: a: X25519; b: X25519MLKEM768\n")
+        self.assertEqual(report.agreements({"c": [{}]}), "")
+
+    def test_nginx_names_the_library_it_runs_with(self):
+        said = "nginx version: nginx/1.22.1\nbuilt by gcc\nbuilt with OpenSSL 3.0.8 7 Feb 2023 (running with OpenSSL 3.0.17 1 Jul 2025)\n"
+        self.assertEqual(contenders.nginx_version(said), "nginx/1.22.1, OpenSSL 3.0.17")
+        self.assertEqual(contenders.nginx_version("nginx version: nginx/1.22.1\n"), "nginx/1.22.1")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 const HEAD_LIMIT_BYTES: usize = 64 * 1024;
@@ -57,15 +57,14 @@ pub struct ResponseHead {
 
 /// One end of a connection with what was read but not yet used.
 #[derive(Debug)]
-pub struct Connection {
-    pub stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    pub stream: S,
     buffer: Vec<u8>,
 }
 
-impl Connection {
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(READ_BYTES) })
+impl<S: AsyncRead + Unpin> Connection<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, buffer: Vec::with_capacity(READ_BYTES) }
     }
 
     async fn fill(&mut self, at_most: usize) -> io::Result<usize> {

@@ -68,7 +68,8 @@ async fn converse(stream: TcpStream, mock: Arc<Mock>) {
 }
 
 async fn answer_all(stream: TcpStream, mock: &Mock) -> Result<(), WireError> {
-    let mut connection = Connection::new(stream)?;
+    stream.set_nodelay(true)?;
+    let mut connection = Connection::new(stream);
     let mut body = Vec::new();
     let mut out = Vec::with_capacity(2048);
     while let Some(head) = connection.read_request(&mut body).await? {

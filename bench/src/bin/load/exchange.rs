@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use portico_bench::shape::{FIRST_SEED, Picture, StreamCheck, proof};
-use portico_bench::wire::{Connection, WireError};
+use portico_bench::wire::{self, WireError};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
+use crate::stream::Stream;
 use crate::tally::Shared;
+
+pub type Connection = wire::Connection<Stream>;
 
 #[derive(Debug)]
 pub struct Failure {
@@ -103,11 +105,6 @@ impl Request {
     }
 }
 
-pub async fn connect(target: SocketAddr) -> Result<Connection, Failure> {
-    let failed = |error: std::io::Error| Failure::new("connect", error.to_string());
-    Connection::new(TcpStream::connect(target).await.map_err(failed)?).map_err(failed)
-}
-
 /// A plain call. True when the connection may be used again.
 pub async fn call(
     connection: &mut Connection,
@@ -118,7 +115,7 @@ pub async fn call(
     // Nine digits always; over nine hundred million requests the numbers begin again.
     let seed = FIRST_SEED + number % (9 * FIRST_SEED);
     request.number(seed);
-    let written = connection.stream.write_all(&request.bytes).await;
+    let written = write(connection, &request.bytes).await;
     // An early refusal explains a failed write better than the write's own error does.
     let mut head = match (connection.read_response_head().await, written) {
         (Ok(head), _) => head,
@@ -149,7 +146,7 @@ pub async fn stream(
     shared: &Shared,
 ) -> Result<bool, Failure> {
     let begin = Instant::now();
-    connection.stream.write_all(&request.bytes).await.map_err(WireError::Io)?;
+    write(connection, &request.bytes).await.map_err(WireError::Io)?;
     let mut head = connection.read_response_head().await?;
     let mut data = Vec::with_capacity(16 * 1024);
     let mut transits = Vec::with_capacity(64);
@@ -172,4 +169,28 @@ pub async fn stream(
     }
     check.finish(events).map_err(|what| Failure::new("content", what))?;
     Ok(!head.close)
+}
+
+/// The smallest call there is, over a connection that the server closes behind its answer.
+pub async fn health(connection: &mut Connection, target: SocketAddr) -> Result<(), Failure> {
+    let request = format!(
+        "GET /health HTTP/1.1\r\nHost: {target}\r\nUser-Agent: portico-bench\r\nAccept: */*\r\n\
+         Connection: close\r\n\r\n"
+    );
+    write(connection, request.as_bytes()).await.map_err(WireError::Io)?;
+    let mut head = connection.read_response_head().await?;
+    let mut body = Vec::new();
+    while connection.read_body(&mut head.body, &mut body).await? {}
+    if (head.status, body.as_slice()) != (200, b"OK") {
+        let start = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        return Err(Failure::new("status", format!("/health: {}: {start}", head.status)));
+    }
+    // Over TLS a close that was not announced is an error here: a cut answer would look the same.
+    Ok(connection.expect_close().await?)
+}
+
+/// TLS keeps what it encrypted until it is flushed.
+async fn write(connection: &mut Connection, bytes: &[u8]) -> std::io::Result<()> {
+    connection.stream.write_all(bytes).await?;
+    connection.stream.flush().await
 }

@@ -4,7 +4,10 @@
 //! - `json`: plain calls over `--connections` kept connections;
 //! - `sse`: `--connections` streams of `--rate` events a second each, 0 for as fast as it goes;
 //! - `upload`: calls with a picture, the body `--mib` MiB;
-//! - `newconn`: plain calls, each over a connection of its own.
+//! - `newconn`: plain calls, each over a connection of its own;
+//! - `handshake`: `GET /health`, each over a connection of its own.
+//!
+//! With `--tls x25519` or `--tls hybrid` all of it over TLS 1.3, see `stream`.
 //!
 //! After a warm-up comes the window of `--seconds`: what finishes in it counts, and the process tree of `--cpu-of` is
 //! read at its two ends. `--beside` is a process (the mock) that is known to work too; CPU time that is neither's is
@@ -13,6 +16,7 @@
 mod exchange;
 mod modes;
 mod picture;
+mod stream;
 mod tally;
 mod window;
 
@@ -25,10 +29,22 @@ use portico_bench::args::Args;
 use tokio::task::LocalSet;
 
 use crate::modes::{Mode, Plan};
+use crate::stream::{Dialer, KeyExchange};
 use crate::tally::Shared;
 
-const OPTIONS: &[&str] =
-    &["target", "connections", "seconds", "warmup", "rate", "mib", "model", "cpu-of", "beside", "patience"];
+const OPTIONS: &[&str] = &[
+    "target",
+    "connections",
+    "seconds",
+    "warmup",
+    "rate",
+    "mib",
+    "model",
+    "cpu-of",
+    "beside",
+    "patience",
+    "tls",
+];
 
 fn main() -> ExitCode {
     match Args::read(std::env::args().skip(1), OPTIONS).and_then(|args| run(&args)) {
@@ -46,9 +62,11 @@ fn run(args: &Args) -> Result<bool, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let shared = Rc::new(Shared::default());
+    let dialer = Rc::new(Dialer::new(plan.target, plan.tls)?);
+    let before = window::memory(&plan)?;
     let measured = LocalSet::new().block_on(&runtime, async {
-        let clients = modes::start(&plan, &shared);
-        let measured = window::measure(&plan, &shared).await;
+        let clients = modes::start(&plan, &dialer, &shared);
+        let measured = window::measure(&plan, &shared, before).await;
         window::finish(&plan, &shared, clients).await;
         measured
     })?;
@@ -78,9 +96,14 @@ fn plan(args: &Args) -> Result<Plan, String> {
             return Err(format!("--{name}: between 0.05 and {most}"));
         }
     }
+    let tls = match args.text("tls", "").as_str() {
+        "" => None,
+        name => Some(KeyExchange::named(name)?),
+    };
     let plan = Plan {
         mode,
         target,
+        tls,
         connections: args.value("connections", 64)?,
         seconds: Duration::from_secs_f64(seconds),
         warmup: Duration::from_secs_f64(warmup),

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use portico_bench::shape::MAX_EVENTS;
-use portico_bench::wire::Connection;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::exchange::{self, Failure, Request};
+use crate::exchange::{self, Connection, Failure, Request};
+use crate::stream::{Dialer, KeyExchange};
 use crate::tally::Shared;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +19,11 @@ pub enum Mode {
     Sse,
     Upload,
     NewConnection,
+    Handshake,
 }
 
 impl Mode {
-    pub const NAMES: &str = "json, sse, upload, newconn";
+    pub const NAMES: &str = "json, sse, upload, newconn, handshake";
 
     pub fn named(name: &str) -> Result<Self, String> {
         match name {
@@ -30,6 +31,7 @@ impl Mode {
             "sse" => Ok(Self::Sse),
             "upload" => Ok(Self::Upload),
             "newconn" => Ok(Self::NewConnection),
+            "handshake" => Ok(Self::Handshake),
             _ => Err(format!("mode \"{name}\" is none of {}", Self::NAMES)),
         }
     }
@@ -40,6 +42,7 @@ impl Mode {
             Self::Sse => "sse",
             Self::Upload => "upload",
             Self::NewConnection => "newconn",
+            Self::Handshake => "handshake",
         }
     }
 
@@ -48,6 +51,7 @@ impl Mode {
             Self::Json | Self::NewConnection => "request",
             Self::Sse => "event",
             Self::Upload => "MiB",
+            Self::Handshake => "connection",
         }
     }
 }
@@ -56,6 +60,8 @@ impl Mode {
 pub struct Plan {
     pub mode: Mode,
     pub target: SocketAddr,
+    /// Over TLS, with this key exchange.
+    pub tls: Option<KeyExchange>,
     pub connections: usize,
     pub seconds: Duration,
     pub warmup: Duration,
@@ -75,7 +81,7 @@ const MARGIN: Duration = Duration::from_millis(250);
 const FLAT_EVENTS: u64 = 20_000;
 
 impl Plan {
-    fn paced(&self) -> bool {
+    pub fn paced(&self) -> bool {
         self.mode == Mode::Sse && self.rate > 0
     }
 
@@ -97,12 +103,13 @@ impl Plan {
     }
 }
 
-pub fn start(plan: &Plan, shared: &Rc<Shared>) -> JoinSet<()> {
+pub fn start(plan: &Plan, dialer: &Rc<Dialer>, shared: &Rc<Shared>) -> JoinSet<()> {
     let mut clients = JoinSet::new();
     let upload =
         (plan.mode == Mode::Upload).then(|| Request::upload(plan.target, &plan.model, plan.mib << 20));
     for index in 0..plan.connections {
-        let client = Client { target: plan.target, patience: plan.patience, shared: Rc::clone(shared) };
+        let (dialer, shared) = (Rc::clone(dialer), Rc::clone(shared));
+        let client = Client { dialer, patience: plan.patience, shared };
         match (plan.mode, &upload) {
             (Mode::Sse, _) => {
                 let wait = if plan.paced() {
@@ -121,6 +128,7 @@ pub fn start(plan: &Plan, shared: &Rc<Shared>) -> JoinSet<()> {
                 let request = Request::plain(plan.target, &plan.model, true);
                 clients.spawn_local(client.calls_over_new_connections(request));
             }
+            (Mode::Handshake, _) => drop(clients.spawn_local(client.health_over_new_connections())),
             (Mode::Json | Mode::Upload, _) => {
                 clients.spawn_local(client.calls(Request::plain(plan.target, &plan.model, false), 1));
             }
@@ -130,7 +138,7 @@ pub fn start(plan: &Plan, shared: &Rc<Shared>) -> JoinSet<()> {
 }
 
 struct Client {
-    target: SocketAddr,
+    dialer: Rc<Dialer>,
     patience: Duration,
     shared: Rc<Shared>,
 }
@@ -147,7 +155,7 @@ impl Client {
             let answered = self.bounded(self.patience, async {
                 let mut connection = match kept.take() {
                     Some(connection) => connection,
-                    None => exchange::connect(self.target).await?,
+                    None => self.dialer.connect(&self.shared).await?,
                 };
                 let again = exchange::call(&mut connection, &mut request, number, &mut body).await?;
                 Ok(again.then_some(connection))
@@ -168,9 +176,24 @@ impl Client {
             let number = self.shared.next_request();
             let begin = Instant::now();
             let answered = self.bounded(self.patience, async {
-                let mut connection = exchange::connect(self.target).await?;
+                let mut connection = self.dialer.connect(&self.shared).await?;
                 exchange::call(&mut connection, &mut request, number, &mut body).await?;
                 Ok(connection.expect_close().await?)
+            });
+            if answered.await.is_some() {
+                self.shared.right_answer(1, begin.elapsed());
+            }
+        }
+    }
+
+    /// A connection for each question after its health, closed by the server.
+    async fn health_over_new_connections(self) {
+        while !self.shared.over() && !self.shared.hopeless() {
+            self.shared.next_request();
+            let begin = Instant::now();
+            let answered = self.bounded(self.patience, async {
+                let mut connection = self.dialer.connect(&self.shared).await?;
+                exchange::health(&mut connection, self.dialer.target()).await
             });
             if answered.await.is_some() {
                 self.shared.right_answer(1, begin.elapsed());
@@ -188,7 +211,7 @@ impl Client {
             let answered = self.bounded(patience, async {
                 let mut connection = match kept.take() {
                     Some(connection) => connection,
-                    None => exchange::connect(self.target).await?,
+                    None => self.dialer.connect(&self.shared).await?,
                 };
                 let again = exchange::stream(&mut connection, &request, events, &self.shared).await?;
                 Ok(again.then_some(connection))

@@ -38,6 +38,8 @@ struct Tally {
     latency_micros: Vec<u32>,
     first_event_micros: Vec<u32>,
     transit_micros: Vec<u32>,
+    /// What TLS was agreed on, the same for all connections.
+    agreed: Option<String>,
     errors: BTreeMap<&'static str, u64>,
     first_error: Option<String>,
 }
@@ -73,6 +75,11 @@ impl Shared {
         self.tally.borrow_mut().first_event_micros.push(micros(took));
     }
 
+    /// Streams that have had their first event.
+    pub fn begun(&self) -> usize {
+        self.tally.borrow().first_event_micros.len()
+    }
+
     pub fn events(&self, transits: &[u64]) {
         if self.in_window() {
             let mut tally = self.tally.borrow_mut();
@@ -85,6 +92,25 @@ impl Shared {
 
     pub fn reconnect(&self) {
         self.tally.borrow_mut().reconnects += 1;
+    }
+
+    /// A server that agrees on now this and now that is not one that can be compared.
+    pub fn agreed(&self, what: String) -> Result<(), Failure> {
+        let mut tally = self.tally.borrow_mut();
+        match &tally.agreed {
+            Some(before) if *before != what => {
+                Err(Failure::new("tls", format!("{what} where it was {before} before")))
+            }
+            _ => {
+                tally.agreed = Some(what);
+                Ok(())
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub fn agreement(&self) -> Option<String> {
+        self.tally.borrow().agreed.clone()
     }
 
     pub fn error(&self, failure: &Failure) {
@@ -115,9 +141,13 @@ impl Shared {
             "cpu_source": measured.spent.map(|spent| spent.source),
             "beside_cpu_seconds": measured.beside.map(|spent| spent.seconds),
             "load_cpu_seconds": measured.own.map(|spent| spent.seconds),
+            "late_streams": measured.late_streams,
             "foreign_cpu_seconds": measured.foreign_seconds,
             "rss_bytes": measured.memory.map(|memory| memory.rss_bytes),
             "pss_bytes": measured.memory.map(|memory| memory.pss_bytes),
+            "rss_bytes_before": measured.memory_before.map(|memory| memory.rss_bytes),
+            "pss_bytes_before": measured.memory_before.map(|memory| memory.pss_bytes),
+            "tls": tally.agreed,
             "latency_ms": percentiles(&mut tally.latency_micros),
             "first_event_ms": percentiles(&mut tally.first_event_micros),
             "transit_ms": percentiles(&mut tally.transit_micros),
@@ -153,7 +183,15 @@ fn percentiles(samples: &mut [u32]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::percentiles;
+    use super::{Shared, percentiles};
+
+    #[test]
+    fn all_connections_agree_on_the_same() {
+        let shared = Shared::default();
+        assert!(shared.agreed("X25519".to_owned()).is_ok());
+        assert!(shared.agreed("X25519".to_owned()).is_ok());
+        assert!(shared.agreed("secp256r1".to_owned()).is_err());
+    }
 
     #[test]
     fn percentiles_are_values_that_were_seen() {

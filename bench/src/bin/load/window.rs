@@ -16,8 +16,12 @@ pub struct Measured {
     pub spent: Option<Spent>,
     pub beside: Option<Spent>,
     pub own: Option<Spent>,
+    /// Paced streams without an event when the window began: it holds their beginnings, too.
+    pub late_streams: usize,
     /// Busy CPU time of the whole machine less that of the three above: other work disturbs.
     pub foreign_seconds: Option<f64>,
+    /// Before the first connection, and at the end of the window.
+    pub memory_before: Option<Memory>,
     pub memory: Option<Memory>,
 }
 
@@ -49,9 +53,20 @@ impl Watched {
     }
 }
 
-pub async fn measure(plan: &Plan, shared: &Shared) -> Result<Measured, String> {
+/// What the measured processes hold now.
+pub fn memory(plan: &Plan) -> Result<Option<Memory>, String> {
+    let tree = plan.measured_pid.map(Tree::of).transpose().map_err(|error| error.to_string())?;
+    Ok(tree.map(|tree| tree.memory()))
+}
+
+pub async fn measure(
+    plan: &Plan,
+    shared: &Shared,
+    memory_before: Option<Memory>,
+) -> Result<Measured, String> {
     let watch = |pid: Option<u32>| pid.map(Watched::begin).transpose();
     sleep(plan.before_window()).await;
+    let late_streams = if plan.paced() { plan.connections.saturating_sub(shared.begun()) } else { 0 };
     let busy_before = machine_busy_seconds();
     let own = Watched::begin(std::process::id())?;
     let beside = watch(plan.beside_pid)?;
@@ -78,7 +93,9 @@ pub async fn measure(plan: &Plan, shared: &Shared) -> Result<Measured, String> {
         spent,
         beside: beside_spent,
         own: Some(own_spent),
+        late_streams,
         foreign_seconds: busy.map(|busy| (busy - known).max(0.0)),
+        memory_before,
         memory,
     })
 }
