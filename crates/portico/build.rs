@@ -93,6 +93,10 @@ fn check_references(page: &str, text: &str, names: &[String]) -> Result<(), Fail
     }
 }
 
+/// What fits into one packet is not there sooner for being smaller; and a page is left alone by attacks that measure how well
+/// it compresses (BREACH).
+const ONE_PACKET_BYTES: usize = 1400;
+
 /// One row of the table. Its files are named after the content, so that what is there need not be made again.
 fn asset(name: &str, plain: &[u8], store: &Path, used: &mut Vec<String>) -> Result<String, Failure> {
     let hash = format!("{:032x}", fnv128(plain));
@@ -111,7 +115,7 @@ fn asset(name: &str, plain: &[u8], store: &Path, used: &mut Vec<String>) -> Resu
         [("brotli", "br", brotli as fn(&[u8]) -> Result<Vec<u8>, Failure>), ("gzip", "gz", gzip)]
     {
         let mut value = "None".to_owned();
-        if kind.compressible {
+        if kind.compressible && plain.len() > ONE_PACKET_BYTES {
             let stored = format!("{hash}.{suffix}");
             let length = store_once(store, &stored, || compress(plain))?;
             if length < plain.len() as u64 {

@@ -58,6 +58,32 @@ pub(crate) enum Outcome {
     Busy,
 }
 
+impl Outcome {
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Outcome::Done { .. })
+    }
+
+    /// As `portico cert renew --json` says it.
+    pub(crate) fn json(&self, dry_run: bool) -> serde_json::Value {
+        match self {
+            Outcome::Done { authority, challenge, certificate } => serde_json::json!({
+                "renewed": !dry_run,
+                "dry_run": dry_run,
+                "authority": authority,
+                "challenge": challenge,
+                "certificate": certificate,
+            }),
+            Outcome::Failed(error) => {
+                serde_json::json!({"renewed": false, "dry_run": dry_run, "error": error})
+            }
+            Outcome::Busy => serde_json::json!({"renewed": false, "dry_run": dry_run, "refused": {
+                "en": "another process is ordering from the same site.data_dir; try again in a minute",
+                "zh": "另一个进程正在使用同一 site.data_dir 申请证书;请一分钟后再试",
+            }}),
+        }
+    }
+}
+
 pub(crate) struct Driver<A = Network> {
     settings: Settings,
     store: Store,
@@ -159,6 +185,11 @@ impl<A: Asking> Driver<A> {
                 }
             }
         }
+    }
+
+    /// One order, for when nobody runs.
+    pub(crate) async fn once(mut self, dry_run: bool) -> Outcome {
+        if dry_run { self.try_out().await } else { self.order().await }
     }
 
     async fn fulfil(&mut self, wish: Wish) {

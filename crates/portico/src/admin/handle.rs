@@ -19,9 +19,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use crate::acme::Outcome;
 use crate::config::{Engine, Mode, Problems, render};
-use crate::control::{Certificates, Control, Live, NotRenewed, ReloadOutcome};
+use crate::control::{Certificates, Control, Live, ReloadOutcome};
 use crate::supervise::Command;
 use crate::types::{ServerKind, Text, Tongue, percent_decoded, text};
 
@@ -178,31 +177,11 @@ async fn renew(control: &Control, dry_run: bool) -> (StatusCode, Value) {
         return refused(text!("https is off: there is no certificate", "https 已关闭:没有证书"));
     };
     match certificates.renew(dry_run).await {
-        Ok(Outcome::Done { authority, challenge, certificate }) => (
-            StatusCode::OK,
-            json!({
-                "renewed": !dry_run,
-                "dry_run": dry_run,
-                "authority": authority,
-                "challenge": challenge,
-                "certificate": certificate,
-            }),
-        ),
-        Ok(Outcome::Failed(error)) => {
-            (StatusCode::CONFLICT, json!({"renewed": false, "dry_run": dry_run, "error": error}))
+        Ok(outcome) => {
+            let status = if outcome.is_done() { StatusCode::OK } else { StatusCode::CONFLICT };
+            (status, outcome.json(dry_run))
         }
-        Ok(Outcome::Busy) => refused(text!(
-            "another process is ordering from the same site.data_dir; try again in a minute",
-            "另一个进程正在使用同一 site.data_dir 申请证书;请一分钟后再试"
-        )),
-        Err(NotRenewed::NotOrdered) => refused(text!(
-            "this certificate does not come from a certificate authority: with tls.issuer = \"files\" replace the files, a local one renews itself",
-            "此证书不是由颁发机构签发:tls.issuer = \"files\" 时请替换文件,本地证书会自行续期"
-        )),
-        Err(NotRenewed::Interrupted) => refused(text!(
-            "the configuration was reloaded in between; try again",
-            "期间重新加载了配置;请重试"
-        )),
+        Err(not_renewed) => refused(not_renewed.text()),
     }
 }
 

@@ -36,30 +36,16 @@ pub(super) fn ask(context: &Context, method: Method, path: &str) -> Result<(Stat
     })
 }
 
-/// As [`ask`], for what may take long.
-pub(super) fn ask_for(
-    context: &Context,
-    method: Method,
-    path: &str,
-    loaded: &config::Loaded,
-    total: Duration,
-) -> Result<(StatusCode, Value), Exit> {
-    let socket = &loaded.config.listen.admin;
-    request_within(socket, method, path, Limits { total, ..LIMITS }).map_err(|error| {
-        say(context, loaded.tongue, &not_reached(socket, &error));
-        Exit::No
-    })
-}
-
 /// `None`: nobody runs. Who may not ask is told so.
 pub(super) fn ask_if_running(
     context: &Context,
     method: Method,
     path: &str,
     loaded: &config::Loaded,
+    total: Duration,
 ) -> Result<Option<(StatusCode, Value)>, Exit> {
     let socket = &loaded.config.listen.admin;
-    match request(socket, method, path) {
+    match request_within(socket, method, path, Limits { total, ..LIMITS }) {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if error.is_refused() => Ok(None),
         Err(error) => {

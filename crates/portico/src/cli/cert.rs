@@ -16,9 +16,10 @@ use super::model::aligned;
 use super::{Context, Exit, check};
 use crate::certificate::{LastError, State, Status};
 use crate::config;
-use crate::control;
+use crate::control::{self, NotTried};
 use crate::types::{Text, Tongue, text};
 
+const SOON: Duration = Duration::from_secs(60);
 /// A CA may look at a name for minutes.
 const RENEWAL_TIME: Duration = Duration::from_secs(15 * 60);
 
@@ -36,7 +37,7 @@ fn status(context: &Context, arguments: &JsonArguments) -> Exit {
         Ok(loaded) => loaded,
         Err(problems) => return check::refuse(context, &problems.document, &problems.list, problems.tongue),
     };
-    let (running, found) = match admin::ask_if_running(context, Method::GET, "/certificates", &loaded) {
+    let (running, found) = match admin::ask_if_running(context, Method::GET, "/certificates", &loaded, SOON) {
         Ok(Some((StatusCode::OK, answer))) => {
             (true, serde_json::from_value(answer["certificates"].clone()).unwrap_or_default())
         }
@@ -166,12 +167,17 @@ fn renew(context: &Context, arguments: &RenewArguments) -> Exit {
         context.out.talk(&format!("{}\n", wait.pick(loaded.tongue)));
     }
     let began = SystemTime::now();
-    let (status, answer) = match admin::ask_for(context, Method::POST, path, &loaded, RENEWAL_TIME) {
-        Ok(answer) => answer,
+    let asked = admin::ask_if_running(context, Method::POST, path, &loaded, RENEWAL_TIME);
+    let (done, answer) = match asked {
+        Ok(Some((status, answer))) => (status == StatusCode::OK, answer),
+        Ok(None) => match control::renew_alone(&loaded.config, dry_run) {
+            Ok(outcome) => (outcome.is_done(), outcome.json(dry_run)),
+            Err(NotTried::Renewal(why)) => return no(context, loaded.tongue, &why.text()),
+            Err(NotTried::Other(why)) => return no(context, loaded.tongue, &why),
+        },
         Err(exit) => return exit,
     };
     let seconds = began.elapsed().unwrap_or_default().as_secs_f64();
-    let done = status == StatusCode::OK;
     if json {
         let printed = context.out.data(&format!("{answer:#}\n"));
         return if done || printed != Exit::Fine { printed } else { Exit::No };
@@ -196,6 +202,11 @@ fn renewed(answer: &Value, dry_run: bool, seconds: f64) -> Text {
         "Renewed in {seconds:.1} s: {authority} has signed, proven by {challenge}. It is served already, and valid until {until}.",
         "已续期,用时 {seconds:.1} 秒:{authority} 已签发,验证方式 {challenge}。新证书已在使用,有效期至 {until}。"
     )
+}
+
+fn no(context: &Context, tongue: Tongue, why: &Text) -> Exit {
+    say(context, tongue, why);
+    Exit::No
 }
 
 fn not_renewed(context: &Context, tongue: Tongue, answer: &Value) -> Exit {

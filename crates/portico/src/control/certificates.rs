@@ -1,6 +1,7 @@
 //! The certificate that is served, where it comes from, and what becomes of it.
 
 mod addresses;
+mod alone;
 mod files;
 mod local;
 
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::alone::{NotTried, renew_alone};
 use self::files::Files;
 use self::local::Local;
 use crate::acme::{self, Driver, Outcome, Settings, Wish};
@@ -37,6 +39,20 @@ enum Wanted {
     FromAuthority(Box<Settings>),
     Files(Files),
     Local(Local),
+}
+
+impl NotRenewed {
+    pub(crate) fn text(&self) -> Text {
+        match self {
+            NotRenewed::NotOrdered => text!(
+                "this certificate does not come from a certificate authority: with tls.issuer = \"files\" replace the files, a local one renews itself",
+                "此证书不是由颁发机构签发:tls.issuer = \"files\" 时请替换文件,本地证书会自行续期"
+            ),
+            NotRenewed::Interrupted => {
+                text!("the configuration was reloaded in between; try again", "期间重新加载了配置;请重试")
+            }
+        }
+    }
 }
 
 /// Why a certificate is not renewed by hand.

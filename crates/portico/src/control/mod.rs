@@ -10,7 +10,7 @@ mod process;
 mod reload;
 pub(crate) mod unopened;
 
-pub(crate) use certificates::{Certificates, NotRenewed, kept as kept_certificates};
+pub(crate) use certificates::{Certificates, NotTried, kept as kept_certificates, renew_alone};
 pub(crate) use error_log::ErrorLog;
 pub(crate) use models::{Live, Plan, registry};
 pub(crate) use process::{Control, ReloadOutcome};

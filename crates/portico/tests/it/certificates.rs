@@ -321,6 +321,25 @@ async fn a_dry_run_goes_the_whole_way_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn while_nobody_runs_the_command_answers_for_itself() {
+    let Some(site) = Site::new(|_| {}).await else { return };
+    for challenge in ["http-01", "tls-alpn-01"] {
+        let configuration = site.configuration(&[NAME], &format!("challenge = \"{challenge}\""), "");
+        let portico = site.start(&configuration).await;
+        let (folder, file) = (portico.folder().to_owned(), portico.configuration_file());
+        portico.stop(Duration::from_secs(10)).await;
+        let kept = files(&folder.join("data/certificates"));
+        let ask = async |more: &str| {
+            let file = file.to_string_lossy();
+            crate::command::portico(&folder, &["cert", "renew", more, "--json", "--config", &file]).await
+        };
+        let tried = ask("--dry-run").await.expect(0).json();
+        assert_eq!((&tried["challenge"], &tried["renewed"]), (&challenge.into(), &false.into()));
+        assert_eq!(files(&folder.join("data/certificates")), kept);
+    }
+}
+
+#[tokio::test]
 async fn f23_two_processes_with_one_folder_order_once() {
     let Some(site) = Site::new(|_| {}).await else { return };
     // The second waits in the authority's queue while the first orders.
