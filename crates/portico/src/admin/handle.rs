@@ -19,6 +19,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
+use crate::certificate::Status;
 use crate::config::{Engine, Mode, Problems, render};
 use crate::control::{Certificates, Control, Live, ReloadOutcome};
 use crate::supervise::Command;
@@ -29,10 +30,7 @@ pub(super) async fn answer(request: &Request<Incoming>, control: &Control) -> Re
     let (status, body) = match (request.method(), path) {
         (&Method::GET, "/status") => (StatusCode::OK, status(control).await),
         (&Method::GET, "/models") => (StatusCode::OK, models(control).await),
-        (&Method::GET, "/certificates") => {
-            let found = control.certificates.as_ref().and_then(Certificates::status);
-            (StatusCode::OK, json!({"certificates": found.as_slice()}))
-        }
+        (&Method::GET, "/certificates") => (StatusCode::OK, json!({"certificates": certificates(control)})),
         (&Method::POST, "/certificates/renew") => {
             renew(control, request.uri().query() == Some("dry_run")).await
         }
@@ -75,6 +73,7 @@ async fn status(control: &Control) -> Value {
         "listeners": control.listeners.iter().map(|(scheme, address)| format!("{}://{address}", scheme.word())).collect::<Vec<_>>(),
         "connections": control.connections.total(),
         "connections_refused": control.connections.refused(),
+        "certificates": certificates(control),
         "models": models(control).await,
         "log_lines_lost": control.lost_log_lines(),
         "config": control.source.as_ref().map(|path| control.environment.directory.join(path).display().to_string()),
@@ -169,6 +168,10 @@ async fn reload(control: &Control) -> (StatusCode, Value) {
             (StatusCode::CONFLICT, json!({"reloaded": false, "refused": both(&why)}))
         }
     }
+}
+
+fn certificates(control: &Control) -> Vec<Status> {
+    control.certificates.as_ref().and_then(Certificates::status).into_iter().collect()
 }
 
 async fn renew(control: &Control, dry_run: bool) -> (StatusCode, Value) {

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::arguments::JsonArguments;
 use super::model::{aligned, detail, for_how_long, shown_name, state_word};
-use super::{Context, Exit, check};
+use super::{Context, Exit, cert, check};
+use crate::certificate::Status;
 use crate::config;
 use crate::control;
 use crate::sys::http::{FetchError, Limits, Target, fetch};
@@ -145,6 +146,12 @@ fn screen(answer: &Value, tongue: Tongue) -> String {
         [word(text!("config", "配置")), config],
         [word(text!("connections", "连接数")), answer["connections"].to_string()],
     ];
+    let certificates: Vec<Status> =
+        serde_json::from_value(answer["certificates"].clone()).unwrap_or_default();
+    let certificates = certificates
+        .iter()
+        .map(|status| [word(text!("certificate", "证书")), cert::in_short(status).pick(tongue).to_owned()]);
+    let facts: Vec<_> = facts.into_iter().chain(certificates).collect();
     for line in aligned(&facts) {
         let _ = writeln!(out, "  {line}");
     }

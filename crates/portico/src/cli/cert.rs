@@ -90,29 +90,10 @@ fn screen(found: &[Status], running: bool, config: &config::Config, tongue: Tong
 
 fn one(out: &mut String, status: &Status, tongue: Tongue) {
     let word = |text: Text| text.pick(tongue).to_owned();
-    let Status { names, issuer, state, certificate, path, challenge, next, failures, last_error } = status;
+    let Status { names, issuer, certificate, path, challenge, next, failures, last_error, .. } = status;
     let _ = writeln!(out, "{}", if names.is_empty() { certificate.names.join(" ") } else { names.join(" ") });
-    let days = certificate.days_left;
-    let until = shown(certificate.not_after);
-    let state = match state {
-        State::Valid => {
-            text!("valid until {until}, {days:.1} days left", "有效期至 {until},剩余 {days:.1} 天")
-        }
-        State::Expired => text!("EXPIRED on {until}", "已于 {until} 过期"),
-        State::NotYetValid => {
-            let from = shown(certificate.not_before);
-            text!(
-                "not valid before {from}: is this machine's clock right?",
-                "{from} 之前无效:本机时钟是否正确?"
-            )
-        }
-        State::StandIn => text!(
-            "self-signed stand-in: browsers refuse it; the real one is being ordered",
-            "自签名临时证书:浏览器会拒绝;正式证书正在申请"
-        ),
-    };
     let mut facts = vec![
-        [word(text!("state", "状态")), word(state)],
+        [word(text!("state", "状态")), word(in_short(status))],
         [word(text!("signed by", "签发者")), certificate.issuer.clone()],
         [word(text!("issuer", "来源")), issuer.clone()],
     ];
@@ -137,6 +118,29 @@ fn one(out: &mut String, status: &Status, tongue: Tongue) {
         for line in told(error, tongue) {
             let _ = writeln!(out, "    {line}");
         }
+    }
+}
+
+/// The state of it, in a line.
+pub(super) fn in_short(status: &Status) -> Text {
+    let certificate = &status.certificate;
+    let (days, until) = (certificate.days_left, shown(certificate.not_after));
+    match status.state {
+        State::Valid => {
+            text!("valid until {until}, {days:.1} days left", "有效期至 {until},剩余 {days:.1} 天")
+        }
+        State::Expired => text!("EXPIRED on {until}", "已于 {until} 过期"),
+        State::NotYetValid => {
+            let from = shown(certificate.not_before);
+            text!(
+                "not valid before {from}: is this machine's clock right?",
+                "{from} 之前无效:本机时钟是否正确?"
+            )
+        }
+        State::StandIn => text!(
+            "self-signed stand-in: browsers refuse it; the real one is being ordered",
+            "自签名临时证书:浏览器会拒绝;正式证书正在申请"
+        ),
     }
 }
 

@@ -33,6 +33,9 @@ fn unpacked(answer: &Answer) -> Vec<u8> {
     plain
 }
 
+/// Smaller files are not compressed.
+const ONE_PACKET_BYTES: usize = 1400;
+
 #[tokio::test]
 async fn the_built_in_page_is_locked_down_and_its_assets_are_kept_for_ever() {
     let portico = Portico::start(binary(), OWN_FOLDER).await;
@@ -57,14 +60,19 @@ async fn the_built_in_page_is_locked_down_and_its_assets_are_kept_for_ever() {
         let mut tags = vec![field(&plain, "etag")];
         for encoding in ["br", "gzip"] {
             let packed = get(&portico, path, &[("Accept-Encoding", encoding)]).await;
+            if plain.body.len() <= ONE_PACKET_BYTES {
+                assert_eq!(field(&packed, "content-encoding"), "", "{path} fits into one packet");
+                continue;
+            }
             assert_eq!(field(&packed, "content-encoding"), encoding, "{path}");
             assert!(packed.body.len() < plain.body.len(), "{path} in {encoding}");
             assert!(unpacked(&packed) == plain.body, "{path} in {encoding} is another file");
             tags.push(field(&packed, "etag"));
         }
-        // Three bodies, three tags, and each is known again.
+        // As many tags as bodies, and each is known again.
         let distinct: std::collections::BTreeSet<_> = tags.iter().collect();
-        assert_eq!(distinct.len(), 3, "{path}: {tags:?}");
+        let bodies = if plain.body.len() <= ONE_PACKET_BYTES { 1 } else { 3 };
+        assert_eq!(distinct.len(), bodies, "{path}: {tags:?}");
         let same = get(&portico, path, &[("If-None-Match", &tags[0])]).await;
         assert_eq!((same.head.status, same.body.len()), (304, 0), "{path}");
         assert_eq!(

@@ -342,7 +342,7 @@ async fn f46_the_proxy_protocol_is_for_trusted_proxies_alone() {
     let authority = Authority::new("behind a balancer");
     let issued = authority.issue(&NAMES);
     let portico = Portico::launch(binary(), &configuration(listen, ""), |command| {
-        place(&command.get_current_dir().expect("it has a folder"), &issued);
+        place(command.get_current_dir().expect("it has a folder"), &issued);
     });
     let http = Address::loopback(portico.port(""));
     let asked = async |head: &[u8]| {
