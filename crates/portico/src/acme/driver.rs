@@ -291,6 +291,13 @@ impl<A: Asking> Driver<A> {
     /// One attempt, with every way there is to come to a certificate.
     async fn order(&mut self) -> Outcome {
         let now = self.clock.now();
+        if self.settings.names.is_empty() {
+            let nothing = text!(
+                "site.names is empty, and this machine has no public address of its own: there is nothing to sign for",
+                "site.names 为空,且本机没有公网地址:没有可供签发的域名或地址"
+            );
+            return self.failed(OrderError::here("names", nothing), &self.settings.authority.clone());
+        }
         let lock = match self.store.lock() {
             Ok(Some(lock)) => lock,
             Ok(None) => {

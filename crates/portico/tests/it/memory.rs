@@ -49,6 +49,9 @@ async fn a_large_call_takes_little_more_than_its_body() {
         ("Chinese in escapes", EMBEDDINGS, text(&r"\u4e2d\u6587".repeat(6 * MIB / 12))),
     ] {
         let portico = Setup::before(&scripted).start().await;
+        // The program itself comes into memory as it is used.
+        let small = if path == CHAT { picture(&large_png(1000, 0x3f, b"")) } else { text("word") };
+        portico.once("POST", path, &[JSON], small.as_bytes()).await;
         let before = status(&portico, "VmRSS:");
         let answer = portico.once("POST", path, &[JSON], body.as_bytes()).await;
         assert_eq!(answer.head.status, 200, "{name}: {}", answer.text());

@@ -86,6 +86,9 @@ fn config(file: &mut Reader<'_, '_, '_>) -> Option<Config> {
     if let (Some(listen), Some(models)) = (&listen, &models) {
         model::check_loops(file, listen, models);
     }
+    if let (Some(site), Some(listen), Some(tls)) = (&site, &listen, &tls) {
+        tls::something_to_sign(file, site, listen, tls);
+    }
     Some(Config {
         site: site?,
         listen: listen?,

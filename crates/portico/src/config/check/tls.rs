@@ -1,7 +1,7 @@
 //! `[tls]`
 
 use super::gather;
-use crate::config::checked::{Challenge, Issuer, Site, Tls};
+use crate::config::checked::{Challenge, Issuer, Listen, Site, Tls};
 use crate::config::keys::tls as keys;
 use crate::config::problem::{Code, Problem};
 use crate::config::reader::Reader;
@@ -51,6 +51,38 @@ pub(super) fn tls(file: &mut Reader<'_, '_, '_>, site: Option<&Site>, local: Opt
         hsts: reader.take(&keys::HSTS),
         redirect: reader.take_or(&keys::REDIRECT, redirect_default),
     })
+}
+
+/// A CA signs for names, or for addresses that are written down or found behind a wildcard.
+pub(super) fn something_to_sign(file: &mut Reader<'_, '_, '_>, site: &Site, listen: &Listen, tls: &Tls) {
+    let is_private_ca = matches!(tls.issuer, Issuer::Directory(_));
+    let could_be_signed = listen.https.iter().chain(&listen.http).any(|address| {
+        let address = address.ip().to_canonical();
+        address.is_unspecified() || is_private_ca || !address.is_loopback()
+    });
+    if !tls.issuer.is_acme() || !site.names.is_empty() || could_be_signed {
+        return;
+    }
+    let reader = file.section("tls");
+    let spot = reader.spot_of(&keys::ISSUER);
+    reader.judge.push(
+        Problem::error(
+            Code::Missing,
+            &spot,
+            text!(
+                "`tls.issuer` is a certificate authority, and there is nothing that it could sign for",
+                "`tls.issuer` 为证书颁发机构,但没有可供签发的域名或地址"
+            ),
+        )
+        .label(text!(
+            "write site.names, or leave it out for a local certificate",
+            "请填写 site.names;或去掉此项以使用本地证书"
+        ))
+        .why(text!(
+            "`site.names` is empty, and Portico listens on loopback only",
+            "`site.names` 为空,且 Portico 只监听回环地址"
+        )),
+    );
 }
 
 /// An external account is a key id and a key, or nothing.

@@ -113,3 +113,22 @@ fn it_starts_only_where_somebody_may_come_in() {
         assert!(problem.help.is_some() && problem.severity == Severity::Error);
     }
 }
+
+#[test]
+fn an_authority_needs_something_to_sign() {
+    let loopback = "[listen]\nhttp = [\"127.0.0.1:80\"]\nhttps = [\"127.0.0.1:443\"]\n";
+    for (text, wanted) in [
+        ("[tls]\nissuer = \"letsencrypt\"\n".to_owned(), false),
+        (format!("{loopback}[tls]\nissuer = \"zerossl\"\n"), false),
+        (format!("{loopback}[tls]\nissuer = \"https://ca.lan/dir\"\n"), true),
+        ("[listen]\nhttps = [\"203.0.113.9:443\"]\n[tls]\nissuer = \"letsencrypt\"\n".to_owned(), true),
+        ("[site]\nnames = [\"a.example\"]\n".to_owned(), true),
+    ] {
+        let read = read_in(&text, &environment(&[]));
+        assert_eq!(read.is_ok(), wanted, "{text}");
+        if let Err(problems) = read {
+            let found = problems.list.iter().any(|p| p.spot.key == "tls.issuer" && p.code == Code::Missing);
+            assert!(found, "{text}: {problems:?}");
+        }
+    }
+}
