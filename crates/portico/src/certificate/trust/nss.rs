@@ -282,6 +282,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_older_database_is_made_beside_a_newer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().to_owned();
+        let data = home.join("data");
+        let person = Person { home: home.clone(), data: data.clone(), becomes: None };
+        let (older, newer) = (home.join(".pki/nssdb"), data.join("pki/nssdb"));
+        let boxed = home.join("snap/chromium/current/.pki/nssdb");
+        for (made, wanted) in
+            [(&newer, vec![&newer]), (&boxed, vec![&newer, &boxed]), (&older, vec![&older, &newer, &boxed])]
+        {
+            fs::create_dir_all(made).unwrap();
+            let found = chromium(&person, &Tools::on(""));
+            assert_eq!(found.iter().collect::<Vec<_>>(), wanted);
+        }
+    }
+
+    #[test]
     fn the_list_is_read_as_certutil_writes_it() {
         let list = "\nCertificate Nickname                                         Trust Attributes\n\
                     \x20                                                            SSL,S/MIME,JAR/XPI\n\n\
