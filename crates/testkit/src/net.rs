@@ -2,9 +2,13 @@
 
 use std::{
     fmt,
+    fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
+    sync::atomic::{AtomicU16, Ordering},
 };
+
+use rustix::fs::{FlockOperation, flock};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +49,30 @@ impl fmt::Display for Address {
     }
 }
 
-/// A TCP port on loopback that nobody listens on now. Another process may take it before it is used: prefer port 0
-/// wherever the server can be asked which one it got.
+/// A TCP port on loopback that is free, and stays so for this process: other processes of these tests leave it alone, and
+/// below 32768 the kernel gives it to no outgoing connection (`ip_local_port_range`), so that a server may be started
+/// on it again and again.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    match listener {
-        Ok(address) => address.port(),
-        Err(error) => panic!("no free port on loopback: {error}"),
+    const PORTS: std::ops::Range<u16> = 10_000..32_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let folder =
+        std::env::temp_dir().join(format!("portico-test-ports-{}", rustix::process::getuid().as_raw()));
+    fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("cannot create {}: {error}", folder.display()));
+    // Processes begin far from each other.
+    let start = std::process::id().wrapping_mul(97);
+    for _ in PORTS {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + (start.wrapping_add(step) % u32::from(PORTS.end - PORTS.start)) as u16;
+        let Ok(lock) = File::create(folder.join(port.to_string())) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            // Held until the process ends.
+            std::mem::forget(lock);
+            return port;
+        }
     }
+    panic!("no free port on loopback between {} and {}", PORTS.start, PORTS.end);
 }

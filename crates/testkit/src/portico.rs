@@ -27,6 +27,20 @@ pub struct Portico {
     folder: Folder,
 }
 
+/// What a crash leaves: the folder, and the ports that nobody else is given.
+pub struct Crashed {
+    ports: BTreeMap<String, u16>,
+    folder: Folder,
+}
+
+impl Crashed {
+    /// In the same folder, with the same ports.
+    #[must_use]
+    pub fn launch(self, binary: &Path, configuration: &str) -> Portico {
+        Portico::launch_in(self.folder, binary, configuration, self.ports, |_| {})
+    }
+}
+
 impl Portico {
     /// Starts `binary` with `configuration` and waits until `/health` answers on `{port}`.
     ///
@@ -54,10 +68,16 @@ impl Portico {
     /// Ends it with SIGKILL, as a crash would, and starts it again in the same folder with the same ports.
     #[must_use]
     pub fn crash_and_launch(self, binary: &Path, configuration: &str) -> Self {
+        self.crash().launch(binary, configuration)
+    }
+
+    /// Ends it with SIGKILL, as a crash would.
+    #[must_use]
+    pub fn crash(self) -> Crashed {
         let Self { ports, process, folder } = self;
         process.signal(rustix::process::Signal::KILL);
         drop(process);
-        Self::launch_in(folder, binary, configuration, ports, |_| {})
+        Crashed { ports, folder }
     }
 
     /// Starts without waiting, for a start that is to fail or that others watch. `adjust` may add arguments
