@@ -15,7 +15,7 @@ use super::client::Client;
 use super::error::OrderError;
 use super::order::again;
 use super::store::Store;
-use crate::types::text;
+use crate::types::{percent_encoded, text};
 
 const KEPT: &str = "account";
 /// ZeroSSL gives external accounts by mail address, without asking for more (zerossl.com/documentation/acme).
@@ -130,7 +130,7 @@ async fn zero_ssl(email: &str, client: &Client) -> Result<ExternalAccountKey, Or
         .method(Method::POST)
         .uri(ZERO_SSL_EXTERNAL_ACCOUNT)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
-        .body(Full::new(Bytes::from(format!("email={}", form_encoded(email)))))
+        .body(Full::new(Bytes::from(format!("email={}", percent_encoded(email)))))
         .map_err(|error| refused(&error.to_string()))?;
     let response = client.ask(request).await.map_err(|fault| refused(&fault.to_string()))?;
     let given: ZeroSsl =
@@ -166,17 +166,6 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     url_safe.or_else(|_| STANDARD_NO_PAD.decode_to_vec(bare)).ok()
 }
 
-fn form_encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => encoded.push(char::from(byte)),
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +178,6 @@ mod tests {
         for text in ["", "=", "a b", "-/"] {
             assert!(decoded(text).is_none(), "{text}");
         }
-        assert_eq!(form_encoded("a+b@c.example"), "a%2Bb%40c.example");
+        assert_eq!(percent_encoded("a+b@c.example"), "a%2Bb%40c.example");
     }
 }

@@ -16,9 +16,9 @@ use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::reach::Clock;
+use crate::sys::trusted;
 use crate::types::{Text, text};
 
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -59,8 +59,7 @@ pub(crate) enum Fault {
 impl Client {
     /// `root`: of a private CA's own server, in PEM. Reads files: not for a data thread.
     pub(crate) fn new(root: Option<&std::path::Path>) -> Result<Self, Text> {
-        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let mut roots = trusted::roots();
         if let Some(path) = root {
             let file = path.display();
             let bad = |error: &dyn std::fmt::Display| {
@@ -77,12 +76,8 @@ impl Client {
                 return Err(bad(&"there is no certificate in it"));
             }
         }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| text!("TLS can't be set up: {error}", "无法建立 TLS:{error}"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = trusted::client(roots)
+            .map_err(|error| text!("TLS can't be set up: {error}", "无法建立 TLS:{error}"))?;
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT_TIME));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::allowance::Counters;
 use super::asking::{Asking, Job, Network};
@@ -14,11 +14,13 @@ use super::authority::Authority;
 use super::error::{Class, OrderError};
 use super::journal::{Journal, Proof, Renewal};
 use super::order::Issued;
-use super::schedule::{self, Window};
+use super::outcome::{Outcome, Wish};
+use super::schedule;
 use super::settings::Settings;
+use super::status::{status, why};
 use super::store::Store;
 use crate::certificate::{
-    Certificate, LastError, Leaf, Next, Pair, Resolver, State, Status, system_time, timestamp,
+    Certificate, LastError, Leaf, Pair, Resolver, State, Status, system_time, timestamp,
 };
 use crate::sys::clock::WallClock;
 use crate::sys::random;
@@ -35,54 +37,6 @@ const LOCKED: Duration = Duration::from_secs(2);
 const LEAST_PAUSE: Duration = Duration::from_secs(10);
 /// From this failure on the second CA is asked as well.
 const FALLBACK_FROM: u32 = 2;
-
-/// What the operator wants of a running driver.
-#[derive(Debug)]
-pub(crate) struct Wish {
-    /// All of it, against a place for trying where the CA has one, and nothing is changed.
-    pub(crate) dry_run: bool,
-    pub(crate) answer: oneshot::Sender<Outcome>,
-}
-
-/// What became of it.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Done {
-        /// The CA that has signed.
-        authority: String,
-        challenge: &'static str,
-        certificate: Certificate,
-    },
-    Failed(LastError),
-    /// Another process is ordering.
-    Busy,
-}
-
-impl Outcome {
-    pub(crate) fn is_done(&self) -> bool {
-        matches!(self, Outcome::Done { .. })
-    }
-
-    /// As `portico cert renew --json` says it.
-    pub(crate) fn json(&self, dry_run: bool) -> serde_json::Value {
-        match self {
-            Outcome::Done { authority, challenge, certificate } => serde_json::json!({
-                "renewed": !dry_run,
-                "dry_run": dry_run,
-                "authority": authority,
-                "challenge": challenge,
-                "certificate": certificate,
-            }),
-            Outcome::Failed(error) => {
-                serde_json::json!({"renewed": false, "dry_run": dry_run, "error": error})
-            }
-            Outcome::Busy => serde_json::json!({"renewed": false, "dry_run": dry_run, "refused": {
-                "en": "another process is ordering from the same site.data_dir; try again in a minute",
-                "zh": "另一个进程正在使用同一 site.data_dir 申请证书;请一分钟后再试",
-            }}),
-        }
-    }
-}
 
 pub(crate) struct Driver<A = Network> {
     settings: Settings,
@@ -207,10 +161,7 @@ impl<A: Asking> Driver<A> {
         }
         let renewal = match &self.journal.renewal {
             Some(renewal) if renewal.serial == leaf.serial => renewal,
-            _ => {
-                let at = timestamp(schedule::due(&leaf, random::fraction()));
-                self.journal.renewal.insert(Renewal { at, ..Renewal::of(&leaf) })
-            }
+            _ => self.journal.renewal.insert(Renewal::by_lifetime(&leaf, random::fraction())),
         };
         let is_due = system_time(renewal.at) <= now;
         let asked_in_time = renewal.ask_again.is_some_and(|at| system_time(at) > now)
@@ -240,16 +191,10 @@ impl<A: Asking> Driver<A> {
                 if schedule::still_holds(system_time(*tried), now) && system_time(*at) > now =>
             {
                 let at = system_time(*at);
-                let why = match failures {
-                    0 => text!(
-                        "the certificate authority's limits, half of which are kept free, allow no order before",
-                        "在此之前下单会用掉颁发机构限额的一半以上"
-                    ),
-                    _ => text!(
-                        "it is ordered again, after {failures} failures in a row",
-                        "再次申请;此前已连续失败 {failures} 次"
-                    ),
-                };
+                let why = text!(
+                    "it is ordered again, after {failures} failures in a row",
+                    "再次申请;此前已连续失败 {failures} 次"
+                );
                 Step::Wait { until: at, next: Some((at, why)) }
             }
             _ => Step::Order,
@@ -262,10 +207,8 @@ impl<A: Asking> Driver<A> {
             self.journal.issued_by.clone().unwrap_or_else(|| self.settings.authority.directory.clone());
         let suggestion = self.asking.suggestion(&directory, &leaf).await;
         let now = self.clock.now();
-        let mut renewal = self.journal.renewal.take().unwrap_or_else(|| Renewal {
-            at: timestamp(schedule::due(&leaf, random::fraction())),
-            ..Renewal::of(&leaf)
-        });
+        let by_lifetime = || Renewal::by_lifetime(&leaf, random::fraction());
+        let mut renewal = self.journal.renewal.take().unwrap_or_else(by_lifetime);
         let mut retry_after = None;
         match suggestion {
             Ok(Some(suggestion)) => {
@@ -296,7 +239,7 @@ impl<A: Asking> Driver<A> {
                 "site.names is empty, and this machine has no public address of its own: there is nothing to sign for",
                 "site.names 为空,且本机没有公网地址:没有可供签发的域名或地址"
             );
-            return self.failed(OrderError::here("names", nothing), &self.settings.authority.clone());
+            return self.failed_here(OrderError::here("names", nothing));
         }
         let lock = match self.store.lock() {
             Ok(Some(lock)) => lock,
@@ -304,9 +247,7 @@ impl<A: Asking> Driver<A> {
                 self.take_over(now);
                 return Outcome::Busy;
             }
-            Err(error) => {
-                return self.failed(OrderError::disk(&error), &self.settings.authority.clone());
-            }
+            Err(error) => return self.failed_here(OrderError::disk(&error)),
         };
         // Another process may have done it while we waited for the lock.
         if self.take_over(now) {
@@ -316,7 +257,7 @@ impl<A: Asking> Driver<A> {
         self.journal.tried = Some(timestamp(now));
         // Where nothing can be written, the CA is not troubled.
         if let Err(error) = self.store.keep_journal(&self.journal) {
-            return self.failed(OrderError::disk(&error), &self.settings.authority.clone());
+            return self.failed_here(OrderError::disk(&error));
         }
         let authorities = self.authorities();
         let mut last = None;
@@ -327,7 +268,7 @@ impl<A: Asking> Driver<A> {
             }
         }
         match last {
-            Some((error, authority)) => self.failed(error, &authority),
+            Some((error, authority)) => self.failed(error, &authority.name),
             None => Outcome::Busy,
         }
     }
@@ -343,10 +284,21 @@ impl<A: Asking> Driver<A> {
         // Only its own CA knows the certificate that is replaced.
         let replaces =
             leaf.filter(|_| self.journal.issued_by.as_deref() == Some(authority.directory.as_str()));
+        self.by_any_proof(authority, replaces.as_deref(), true).await
+    }
+
+    /// An order for each way to prove the names, until one succeeds. `keep`: as in [`Job`]; what is not kept is not counted.
+    async fn by_any_proof(
+        &mut self,
+        authority: &Authority,
+        replaces: Option<&Leaf>,
+        keep: bool,
+    ) -> Result<(Issued, Proof), OrderError> {
         let mut failed: Option<(OrderError, Proof)> = None;
         for proof in self.journal.proofs(self.settings.challenge, self.settings.are_for_addresses()) {
-            let job = Job { authority, proof, replaces: replaces.as_deref(), keep: true };
-            let error = match self.order_by(job).await {
+            let job = Job { authority, proof, replaces, keep };
+            let ordered = if keep { self.order_by(job).await } else { self.asking.order(job).await };
+            let error = match ordered {
                 Ok(issued) => return Ok((issued, proof)),
                 Err(error) => error,
             };
@@ -401,10 +353,7 @@ impl<A: Asking> Driver<A> {
             not_before: None,
             last_error: None,
             issued_by: Some(authority.directory.clone()),
-            renewal: Some(Renewal {
-                at: timestamp(schedule::due(&pair.leaf, random::fraction())),
-                ..Renewal::of(&pair.leaf)
-            }),
+            renewal: Some(Renewal::by_lifetime(&pair.leaf, random::fraction())),
         };
         self.pair = Some(pair.clone());
         self.said = None;
@@ -415,13 +364,19 @@ impl<A: Asking> Driver<A> {
         Outcome::Done { authority: authority.name.clone(), challenge: proof.word(), certificate }
     }
 
-    fn failed(&mut self, error: OrderError, authority: &Authority) -> Outcome {
+    /// Before any CA was asked.
+    fn failed_here(&mut self, error: OrderError) -> Outcome {
+        let authority = self.settings.authority.name.clone();
+        self.failed(error, &authority)
+    }
+
+    fn failed(&mut self, error: OrderError, authority: &str) -> Outcome {
         let now = self.clock.now();
         self.journal.tried = Some(timestamp(now));
         self.journal.failures = self.journal.failures.saturating_add(1);
         let wait = schedule::wait_after(self.journal.failures, error.retry_after);
         self.journal.not_before = Some(timestamp(now + wait));
-        let last_error = error.told(&authority.name, now);
+        let last_error = error.told(authority, now);
         self.say(&last_error, wait);
         self.journal.last_error = Some(last_error.clone());
         self.keep_journal();
@@ -455,34 +410,20 @@ impl<A: Asking> Driver<A> {
     async fn try_out(&mut self) -> Outcome {
         let authority =
             Authority::for_trying(&self.settings.issuer).unwrap_or_else(|| self.settings.authority.clone());
+        let outcome = self.by_any_proof(&authority, None, false).await;
         let now = self.clock.now();
-        let mut failed: Option<(OrderError, Proof)> = None;
-        for proof in self.journal.proofs(self.settings.challenge, self.settings.are_for_addresses()) {
-            let job = Job { authority: &authority, proof, replaces: None, keep: false };
-            let error = match self.asking.order(job).await {
-                Ok(issued) => {
-                    let certificate = Certificate::of(&issued.pair.leaf, now);
-                    return Outcome::Done { authority: authority.name, challenge: proof.word(), certificate };
-                }
-                Err(error) => error,
-            };
-            let (error, first) = match failed.take() {
-                Some((first, before)) => (first.and_then(before.word(), error, proof.word()), before),
-                None => (error, proof),
-            };
-            let again = error.may_be_proven_otherwise();
-            failed = Some((error, first));
-            if !again {
-                break;
+        match outcome {
+            Ok((issued, proof)) => {
+                let certificate = Certificate::of(&issued.pair.leaf, now);
+                Outcome::Done { authority: authority.name, challenge: proof.word(), certificate }
             }
+            Err(error) => Outcome::Failed(error.told(&authority.name, now)),
         }
-        let last = failed.map_or_else(OrderError::no_proof, |(error, _)| error);
-        Outcome::Failed(last.told(&authority.name, now))
     }
 
     /// Serves what another process has put into the folder. True: there was something new that is good.
     fn take_over(&mut self, now: SystemTime) -> bool {
-        let Some(pair) = kept(&self.store, now) else { return false };
+        let Ok(Some(pair)) = self.store.pair() else { return false };
         let known = self.pair.as_ref().map(|pair| pair.leaf.serial.clone());
         if known.as_ref() == Some(&pair.leaf.serial) || self.unsaved.is_some() || now >= pair.leaf.not_after {
             return false;
@@ -578,55 +519,6 @@ fn kept(store: &Store, now: SystemTime) -> Option<Pair> {
             tracing::error!(%path, "the kept certificate can't be used, and another is ordered: {}", error.text().en);
             None
         }
-    }
-}
-
-/// What is known without a running process.
-pub(crate) fn kept_status(settings: &Settings) -> Option<Status> {
-    let store = Store::new(&settings.data_dir, &settings.names);
-    let (pair, now) = (store.pair().ok().flatten()?, WallClock::default().now());
-    let journal = store.journal();
-    let renewal = journal.renewal.as_ref().filter(|renewal| renewal.serial == pair.leaf.serial);
-    let next = renewal.map(|renewal| (system_time(renewal.at), why(renewal, &pair.leaf)));
-    Some(status(settings, &store, &pair, &journal, Some(&pair), now, next))
-}
-
-fn status(
-    settings: &Settings,
-    store: &Store,
-    served: &Pair,
-    journal: &Journal,
-    pair: Option<&Pair>,
-    now: SystemTime,
-    next: Option<(SystemTime, Text)>,
-) -> Status {
-    Status {
-        names: settings.names.clone(),
-        issuer: settings.authority.name.clone(),
-        state: if served.is_stand_in { State::StandIn } else { State::of(&served.leaf, now) },
-        certificate: Certificate::of(&served.leaf, now),
-        path: pair.map(|_| store.pair_file().display().to_string()),
-        challenge: journal.challenge.map(|proof| proof.word().to_owned()),
-        next: next.map(|(at, why)| Next { at: timestamp(at), why: why.into() }),
-        failures: journal.failures,
-        last_error: journal.last_error.clone(),
-    }
-}
-
-/// Why a certificate is renewed when it is.
-fn why(renewal: &Renewal, leaf: &Leaf) -> Text {
-    match renewal.window() {
-        Some(Window { start, end }) => {
-            let (start, end) = (timestamp(start), timestamp(end));
-            text!(
-                "a moment of the window that the certificate authority suggests, {start} to {end}",
-                "颁发机构建议的时间窗 {start} 至 {end} 内的某一时刻"
-            )
-        }
-        None if leaf.lifetime() < schedule::SHORT => {
-            text!("half of its lifetime will be left", "届时剩余一半有效期")
-        }
-        None => text!("a third of its lifetime will be left", "届时剩余三分之一有效期"),
     }
 }
 

@@ -10,6 +10,7 @@ use super::*;
 use crate::acme::account::AccountSettings;
 use crate::acme::asking::Suggestion;
 use crate::acme::dns::DnsSettings;
+use crate::acme::schedule::Window;
 use crate::certificate::{Challenges, stand_in};
 use crate::config::{Challenge, Issuer};
 

@@ -111,8 +111,8 @@ impl OrderError {
             at: timestamp(now),
             authority: authority.to_owned(),
             kind: self.kind,
-            said: self.said.into(),
-            explanation: self.explanation.map(Into::into),
+            said: self.said,
+            explanation: self.explanation,
         }
     }
 
@@ -120,14 +120,11 @@ impl OrderError {
     pub(crate) fn of(error: &Error, retry_after: Option<Duration>) -> Self {
         match error {
             Error::Api(problem) => Self::of_problem(problem, retry_after),
-            Error::Timeout(_) => Self {
-                class: Class::Unavailable,
-                kind: "timeout".to_owned(),
-                said: text!("the certificate authority has not finished in time", "证书颁发机构未能按时完成"),
-                retry_after,
-                failed_checks: Vec::new(),
-                explanation: None,
-            },
+            Error::Timeout(_) => {
+                let said =
+                    text!("the certificate authority has not finished in time", "证书颁发机构未能按时完成");
+                Self { class: Class::Unavailable, retry_after, ..Self::here("timeout", said) }
+            }
             Error::Other(other) => {
                 let kind = match other.downcast_ref::<Fault>() {
                     Some(Fault::Status(_)) => "broken",
@@ -158,14 +155,7 @@ impl OrderError {
                 "证书颁发机构没有正常应答:{why}"
             ),
         };
-        Self {
-            class: Class::Unavailable,
-            kind: kind.to_owned(),
-            said,
-            retry_after,
-            failed_checks: Vec::new(),
-            explanation: None,
-        }
+        Self { class: Class::Unavailable, retry_after, ..Self::here(kind, said) }
     }
 
     pub(crate) fn of_problem(problem: &Problem, retry_after: Option<Duration>) -> Self {
@@ -179,14 +169,7 @@ impl OrderError {
             _ if problem.status.is_some_and(|status| status >= 500) => Class::Unavailable,
             _ => Class::Rejected,
         };
-        Self {
-            class,
-            kind,
-            said: Text::quoted(said),
-            retry_after,
-            failed_checks: Vec::new(),
-            explanation: None,
-        }
+        Self { class, retry_after, ..Self::here(&kind, Text::quoted(said)) }
     }
 
     /// What the CA says of the names that it has looked at in vain.
@@ -196,11 +179,8 @@ impl OrderError {
             problems.iter().map(|(name, problem)| format!("{name}: {}", words(problem))).collect();
         Self {
             class: Class::NotProven,
-            kind,
-            said: Text::quoted(said.join("; ")),
-            retry_after: None,
             failed_checks: problems.into_iter().map(|(name, _)| name).collect(),
-            explanation: None,
+            ..Self::here(&kind, Text::quoted(said.join("; ")))
         }
     }
 }

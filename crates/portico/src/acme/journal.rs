@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::Window;
+use super::schedule::{self, Window};
 use crate::certificate::{LastError, Leaf, system_time, timestamp};
 use crate::config::Challenge;
 
@@ -51,11 +51,11 @@ pub(crate) struct Renewal {
 }
 
 impl Renewal {
-    /// Nothing is decided yet for this certificate.
-    pub(crate) fn of(leaf: &Leaf) -> Self {
+    /// When its lifetime says, with a random second.
+    pub(crate) fn by_lifetime(leaf: &Leaf, fraction: f64) -> Self {
         Self {
             serial: leaf.serial.clone(),
-            at: timestamp(leaf.not_after),
+            at: timestamp(schedule::due(leaf, fraction)),
             window: None,
             explanation_url: None,
             asked: None,

@@ -15,10 +15,14 @@ mod driver;
 mod error;
 mod journal;
 mod order;
+mod outcome;
 mod schedule;
 mod settings;
 mod solve;
+mod status;
 mod store;
 
-pub(crate) use driver::{Driver, Outcome, Wish, kept_status};
+pub(crate) use driver::Driver;
+pub(crate) use outcome::{Outcome, Wish};
 pub(crate) use settings::Settings;
+pub(crate) use status::kept_status;

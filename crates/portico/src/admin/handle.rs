@@ -81,8 +81,8 @@ async fn status(control: &Control) -> Value {
         "last_reload": control.last_reload().map(|last| {
             let (ok, detail) = match &last.outcome {
                 ReloadOutcome::Done { .. } => (true, None),
-                ReloadOutcome::Wrong(problems) => (false, problems.list.first().map(|p| both(&p.message))),
-                ReloadOutcome::Refused(why) => (false, Some(both(why))),
+                ReloadOutcome::Wrong(problems) => (false, problems.list.first().map(|p| p.message.clone())),
+                ReloadOutcome::Refused(why) => (false, Some(why.clone())),
             };
             json!({"at": seconds(last.at), "ok": ok, "detail": detail})
         }),
@@ -126,7 +126,7 @@ fn describe(live: &Live) -> Value {
         "server": served.server().map(ServerKind::word),
         "version": served.facts().version,
         "state": served.state().word(),
-        "detail": served.detail().map(|text| both(&text)),
+        "detail": served.detail(),
         "running": served.line.running(),
         "waiting": served.line.waiting(),
         "pid": process.as_ref().and_then(|process| process.pid),
@@ -164,9 +164,7 @@ async fn reload(control: &Control) -> (StatusCode, Value) {
     match control.reload().await {
         ReloadOutcome::Done { changed } => (StatusCode::OK, json!({"reloaded": true, "changed": changed})),
         ReloadOutcome::Wrong(problems) => (StatusCode::CONFLICT, wrong(&problems)),
-        ReloadOutcome::Refused(why) => {
-            (StatusCode::CONFLICT, json!({"reloaded": false, "refused": both(&why)}))
-        }
+        ReloadOutcome::Refused(why) => (StatusCode::CONFLICT, json!({"reloaded": false, "refused": why})),
     }
 }
 
@@ -175,7 +173,7 @@ fn certificates(control: &Control) -> Vec<Status> {
 }
 
 async fn renew(control: &Control, dry_run: bool) -> (StatusCode, Value) {
-    let refused = |why: Text| (StatusCode::CONFLICT, json!({"renewed": false, "refused": both(&why)}));
+    let refused = |why: Text| (StatusCode::CONFLICT, json!({"renewed": false, "refused": why}));
     let Some(certificates) = &control.certificates else {
         return refused(text!("https is off: there is no certificate", "https 已关闭:没有证书"));
     };
@@ -198,10 +196,6 @@ fn compare(control: &Control) -> (StatusCode, Value) {
 fn wrong(problems: &Problems) -> Value {
     let json = render::json(&problems.document, &problems.list, Tongue::English);
     json!({"reloaded": false, "problems": serde_json::from_str::<Value>(&json).unwrap_or(Value::Null)})
-}
-
-fn both(text: &Text) -> Value {
-    json!({"en": text.en, "zh": text.zh})
 }
 
 fn seconds(time: SystemTime) -> u64 {

@@ -53,7 +53,7 @@ pub(crate) struct Certificate {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Next {
     pub(crate) at: Timestamp,
-    pub(crate) why: Words,
+    pub(crate) why: Text,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,29 +64,10 @@ pub(crate) struct LastError {
     /// The CA's word for it (`urn:ietf:params:acme:error:…` without its beginning), or one of ours.
     pub(crate) kind: String,
     /// In the CA's own words, or ours where it could not be asked.
-    pub(crate) said: Words,
+    pub(crate) said: Text,
     /// What most likely explains it, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) explanation: Option<Words>,
-}
-
-/// A text in both languages, as it is kept and sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Words {
-    pub(crate) en: String,
-    pub(crate) zh: String,
-}
-
-impl From<Text> for Words {
-    fn from(text: Text) -> Self {
-        Self { en: text.en.into_owned(), zh: text.zh.into_owned() }
-    }
-}
-
-impl From<Words> for Text {
-    fn from(words: Words) -> Self {
-        Self { en: words.en.into(), zh: words.zh.into() }
-    }
+    pub(crate) explanation: Option<Text>,
 }
 
 impl Status {

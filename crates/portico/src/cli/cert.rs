@@ -104,8 +104,7 @@ fn one(out: &mut String, status: &Status, tongue: Tongue) {
         facts.push([word(text!("kept in", "保存位置")), path.clone()]);
     }
     if let Some(next) = next {
-        let (at, why) = (shown(next.at), Text::from(next.why.clone()));
-        let why = why.pick(tongue);
+        let (at, why) = (shown(next.at), next.why.pick(tongue));
         facts.push([word(text!("next", "下一步")), word(text!("{at}: {why}", "{at}:{why}"))]);
     }
     for line in aligned(&facts) {
@@ -145,9 +144,8 @@ pub(super) fn in_short(status: &Status) -> Text {
 }
 
 fn told(error: &LastError, tongue: Tongue) -> Vec<String> {
-    let said = Text::from(error.said.clone());
-    let mut lines = vec![format!("{} [{}] {}", error.authority, error.kind, said.pick(tongue))];
-    lines.extend(error.explanation.clone().map(|words| Text::from(words).pick(tongue).to_owned()));
+    let mut lines = vec![format!("{} [{}] {}", error.authority, error.kind, error.said.pick(tongue))];
+    lines.extend(error.explanation.as_ref().map(|text| text.pick(tongue).to_owned()));
     lines
 }
 

@@ -20,7 +20,7 @@ use super::{Context, Exit as Outcome, check};
 use crate::config::{self, Config, Engine, Model};
 use crate::supervise::{self, Installation, clean};
 use crate::sys::http::{FetchError, Limits, Target, fetch};
-use crate::types::{Text, Tongue, text};
+use crate::types::{Text, Tongue, percent_encoded, text};
 
 /// What these commands need of the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -353,7 +353,7 @@ fn order(
     if name.is_empty() {
         return console.refuse(&external(model), Outcome::No);
     }
-    match ask(setting, Method::POST, &format!("/models/{}/{verb}", escaped(name))) {
+    match ask(setting, Method::POST, &format!("/models/{}/{verb}", percent_encoded(name))) {
         Asked::Answer(StatusCode::ACCEPTED | StatusCode::OK, answer) => {
             let (en, zh) = (
                 state_word(&answer["state"], Tongue::English),
@@ -373,19 +373,6 @@ fn order(
         Asked::NotRunning => console.refuse(&not_running(setting), Outcome::No),
         Asked::Failed(text) => console.refuse(&text, Outcome::No),
     }
-}
-
-/// A name as one segment of a path (RFC 3986): a slash in it must not become another segment.
-fn escaped(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    name.bytes().fold(String::new(), |mut path, byte| {
-        if plain(byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-        path
-    })
 }
 
 fn install(setting: Setting<'_>, name: Option<&str>, console: &mut Console<'_>) -> io::Result<Outcome> {

@@ -39,6 +39,14 @@ pub(crate) struct SiteName {
     pub(crate) port: Option<u16>,
 }
 
+impl SiteName {
+    /// The one that this host is, as clients write it: in any case, with the final dot of DNS or without; no port.
+    pub(crate) fn find<'n>(names: &'n [SiteName], host: &str) -> Option<&'n SiteName> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        names.iter().find(|name| name.host.eq_ignore_ascii_case(host))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Site {
     /// Empty: local mode, if nothing else speaks against it (see [`Config::mode`]).

@@ -39,7 +39,7 @@ const V6: [([u16; 3], u32); 5] = [
 ];
 
 /// Loopback, link-local, unique local, multicast, v4-mapped, v4-compatible and NAT64 are all outside of 2000::/3.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

@@ -13,8 +13,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use super::url::{Address, Host};
 use super::{Fault, Fetched, Hold};
+use crate::sys::trusted;
 use crate::types::{Text, text};
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -40,15 +41,10 @@ pub(super) enum Answer {
     Elsewhere(String),
 }
 
-/// The authorities that browsers know, and those that this machine was told of, such as a company's own.
 pub(super) async fn tls() -> Result<Tls, Fault> {
     // Reading the system's takes files and milliseconds.
     let made = tokio::task::spawn_blocking(|| {
-        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        let mut config = trusted::client(trusted::roots())?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok::<_, rustls::Error>(Arc::new(config))
     });

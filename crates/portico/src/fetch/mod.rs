@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 
+pub(crate) use self::address::is_public;
 use self::resolve::Resolver;
 use self::url::{Address, Host};
 use crate::reason::{Reason, Refusal};
@@ -111,7 +112,7 @@ impl Fetcher {
             Host::Name(name) => self.resolver.addresses(name).await?,
         };
         // One that is not public among many is how a name is moved inside between two questions.
-        if let Some(ip) = found.iter().find(|ip| !address::is_public(**ip) || resolve::is_own(**ip)) {
+        if let Some(ip) = found.iter().find(|ip| !is_public(**ip) || resolve::is_own(**ip)) {
             return Err(Fault::unreachable(format!("{} is {ip}, which is not public", address.host)));
         }
         let tls = match address.scheme {

@@ -34,7 +34,7 @@ pub(super) fn networks(visit: &Visit<'_>) -> Result<(), Refusal> {
 /// between went by the first. Between names of one certificate clients may change (RFC 9110, 7.4; RFC 9113, 9.1.1).
 fn same_host(names: &[SiteName], asked: Option<&str>, target: &Target<'_>) -> Result<(), Refusal> {
     let Some(asked) = asked else { return Ok(()) };
-    if names.is_empty() || names.iter().any(|name| name.host == asked.strip_suffix('.').unwrap_or(asked)) {
+    if names.is_empty() || SiteName::find(names, asked).is_some() {
         return Ok(());
     }
     let host = target.host.unwrap_or_default();
@@ -71,12 +71,12 @@ fn known_host(names: &[SiteName], target: &Target<'_>) -> Result<(), Refusal> {
     let Some(host) = target.host else {
         return Err(Refusal::new(Reason::MalformedRequest).because("no Host"));
     };
-    let bare = host.strip_suffix('.').unwrap_or(host);
     let known = if names.is_empty() {
+        let bare = host.strip_suffix('.').unwrap_or(host);
         let literal = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         bare.eq_ignore_ascii_case("localhost") || literal.parse::<std::net::IpAddr>().is_ok()
     } else {
-        names.iter().any(|name| name.host.eq_ignore_ascii_case(bare))
+        SiteName::find(names, host).is_some()
     };
     if known { Ok(()) } else { Err(Refusal::new(Reason::UnknownHost).because(format!("the Host is {host}"))) }
 }

@@ -54,8 +54,7 @@ impl Visit<'_> {
 
 /// The port is the one that people use, which need not be the one that is bound: only `site.names` knows it.
 fn location(names: &[SiteName], host: &str, path: &str, query: Option<&str>) -> String {
-    let bare = host.strip_suffix('.').unwrap_or(host);
-    let name = names.iter().find(|name| name.host.eq_ignore_ascii_case(bare));
+    let name = SiteName::find(names, host);
     let mut location = format!("https://{}", name.map_or(host, |name| &name.host));
     if let Some(port) = name.and_then(|name| name.port).filter(|port| *port != 443) {
         location.push_str(&format!(":{port}"));
@@ -81,10 +80,9 @@ pub(crate) fn strict_transport_security(config: &Config) -> Option<HeaderValue> 
 
 /// It is for names only (RFC 6797, 8.1.1), and only where it came over https: anybody could have written it otherwise.
 pub(super) fn is_for_a_name(names: &[SiteName], headers: &HeaderMap, uri: &http::Uri) -> bool {
-    let host = headers.get(HOST).map(HeaderValue::as_bytes).or_else(|| uri.host().map(str::as_bytes));
-    let Some(host) = host.and_then(|host| host.split(|byte| *byte == b':').next()) else { return false };
-    let host = host.strip_suffix(b".").unwrap_or(host);
-    names.iter().any(|name| name.host.as_bytes().eq_ignore_ascii_case(host))
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.host());
+    let host = host.and_then(|host| host.split(':').next());
+    host.is_some_and(|host| SiteName::find(names, host).is_some())
 }
 
 #[cfg(test)]

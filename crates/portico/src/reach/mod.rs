@@ -2,8 +2,8 @@
 //!
 //! Addresses in the DNS, the two public ports, CAA records and the clock are looked at side by side, each for at most
 //! [`LOOK`]. Nothing is decided by it: an order goes on whatever is found, and where it fails, [`explain`] says which
-//! finding is the likeliest reason. `judge`, `caa`, `clock`, `block` and `explain` are pure; `lookup`, `knock` and
-//! `own` do.
+//! finding is the likeliest reason. `judge`, `caa`, `clock`, `block` and `explain` are pure; `lookup` and `knock`
+//! do.
 //!
 //! Never here: a claim about what others see. A look from inside can't know of a filter upstream, so every text says
 //! what was met from here. Nothing secret is sent: whoever answers is not known yet, and certificates are not verified.
@@ -16,7 +16,6 @@ mod finding;
 mod judge;
 mod knock;
 mod lookup;
-mod own;
 mod text;
 
 #[cfg(test)]
@@ -34,6 +33,7 @@ use self::finding::{Finding, Severity};
 use self::judge::{Knocked, NameSeen, Seen};
 use self::lookup::Lookup;
 use crate::config::{Challenge, Issuer};
+use crate::sys::machine;
 
 /// The most that one lookup or one knock may take. A look is two of them long: ports are known after addresses.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
@@ -124,7 +124,8 @@ pub(crate) async fn look(question: &Question) -> Report {
         names.extend(looked);
     }
     names.sort_by_key(|(index, _)| *index);
-    let seen = Seen { own: own::addresses(), names: names.into_iter().map(|(_, seen)| seen).collect() };
+    let seen =
+        Seen { own: machine::all_addresses(), names: names.into_iter().map(|(_, seen)| seen).collect() };
     Report { findings: judge::judge(question, &seen) }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use crate::sys::files::try_lock;
 
 /// Held as long as the file is open; the kernel lets go of it however the process ends.
 pub(super) struct DataDirLock(#[expect(dead_code, reason = "held, not read")] File);
@@ -23,13 +23,10 @@ pub(super) fn take(data_dir: &Path) -> io::Result<Option<DataDirLock>> {
         .write(true)
         .mode(0o600)
         .open(data_dir.join("portico.lock"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {
-            file.set_len(0)?;
-            writeln!(file, "{}", std::process::id())?;
-            Ok(Some(DataDirLock(file)))
-        }
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
+    if !try_lock(&file)? {
+        return Ok(None);
     }
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(Some(DataDirLock(file)))
 }

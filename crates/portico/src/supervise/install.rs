@@ -240,9 +240,9 @@ fn lock(folder: &Path) -> Result<File, Text> {
     fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
     let path = folder.join(".lock");
     let file = File::create(&path).map_err(|error| unwritable(&path, &error))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(_) => Err(Text::fixed(
+    match files::try_lock(&file) {
+        Ok(true) => Ok(file),
+        Ok(false) | Err(_) => Err(Text::fixed(
             "Another `portico model install` is at work. Wait for it to end.",
             "另一个 `portico model install` 正在运行。请等待其结束。",
         )),

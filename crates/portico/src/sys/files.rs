@@ -6,6 +6,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
 use rustix::fs::OFlags;
 
 /// Writes `content` to `path` so that a reader, also after a power cut, sees the old file or the new one and never
@@ -46,6 +49,15 @@ pub(crate) fn own_like(path: &Path, other: &Path) -> io::Result<()> {
         return Ok(());
     }
     std::os::unix::fs::lchown(path, Some(wanted.uid()), Some(wanted.gid()))
+}
+
+/// The kernel's lock on an open file: it is let go of when the file is closed, however the process ends. `false`: another has it.
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What tells two versions of a file apart: when it was changed, its size, and which file it is.

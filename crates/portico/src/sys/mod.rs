@@ -14,4 +14,5 @@ pub(crate) mod process;
 pub(crate) mod procfs;
 pub(crate) mod random;
 pub(crate) mod read_buffer;
+pub(crate) mod trusted;
 pub(crate) mod users;

@@ -14,7 +14,7 @@ pub(crate) use chunked::{Chunked, Extras};
 pub(crate) use dialect::Dialect;
 pub(crate) use model::{ModelFacts, ModelState, ServerKind};
 pub(crate) use option::has_option;
-pub(crate) use percent::percent_decoded;
+pub(crate) use percent::{percent_decoded, percent_encoded};
 pub(crate) use pieces::{MOST_SLICES, Pieces};
 pub(crate) use rope::Rope;
 pub(crate) use text::{Text, Tongue, text};

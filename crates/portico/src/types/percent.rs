@@ -1,4 +1,17 @@
-//! Percent-encoding (RFC 3986), undone once.
+//! Percent-encoding (RFC 3986), done, and undone once.
+
+/// Everything but what is never reserved (RFC 3986, 2.3): one segment of a path, or one value of a form.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        encoded
+    })
+}
 
 /// What is not two digits behind a percent sign stays as it is.
 pub(crate) fn percent_decoded(path: &str) -> Vec<u8> {

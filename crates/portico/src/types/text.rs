@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 /// A language that Portico speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Tongue {
@@ -12,7 +14,8 @@ pub(crate) enum Tongue {
 
 /// One text in both languages. It can only be made whole, so a missing translation does not compile;
 /// a test reads the sources and refuses a Chinese half without Chinese in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Kept and sent as an object of `en` and `zh`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Text {
     pub(crate) en: Cow<'static, str>,
     pub(crate) zh: Cow<'static, str>,

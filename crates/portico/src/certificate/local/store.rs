@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 
 use super::said::{LocalError, Notice};
 use crate::sys::files;
@@ -73,15 +73,12 @@ impl Store {
         let file = self.open_lock(&path).map_err(|error| LocalError::Write(path.clone(), error))?;
         let since = Instant::now();
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(LockGuard(file)),
-                Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() > LONGEST_WAIT => {
-                    return Err(LocalError::Locked(path));
-                }
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
-                    std::thread::sleep(BETWEEN_TRIES);
-                }
-                Err(error) => return Err(LocalError::Write(path, error.into())),
+            match files::try_lock(&file) {
+                Ok(true) => return Ok(LockGuard(file)),
+                Ok(false) if since.elapsed() > LONGEST_WAIT => return Err(LocalError::Locked(path)),
+                Ok(false) => std::thread::sleep(BETWEEN_TRIES),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(LocalError::Write(path, error)),
             }
         }
     }

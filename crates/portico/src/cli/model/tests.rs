@@ -8,9 +8,9 @@ use super::*;
 
 #[test]
 fn a_name_is_one_segment_of_the_path() {
-    assert_eq!(escaped("Qwen/Qwen3 VL?#%"), "Qwen%2FQwen3%20VL%3F%23%25");
-    assert_eq!(escaped("模"), "%E6%A8%A1");
-    assert_eq!(escaped("qwen3-vl_8b.q4~1"), "qwen3-vl_8b.q4~1");
+    assert_eq!(percent_encoded("Qwen/Qwen3 VL?#%"), "Qwen%2FQwen3%20VL%3F%23%25");
+    assert_eq!(percent_encoded("模"), "%E6%A8%A1");
+    assert_eq!(percent_encoded("qwen3-vl_8b.q4~1"), "qwen3-vl_8b.q4~1");
 }
 
 fn shown(tongue: Tongue, models: &[Value]) -> String {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::config::{Config, Issuer};
+use crate::fetch::is_public;
 use crate::sys::machine;
 
 /// Those that are bound, where a wildcard stands for this machine's own. A public CA signs for public ones only; a private one is
@@ -21,34 +22,14 @@ pub(super) fn public(config: &Config) -> Vec<IpAddr> {
         |four: bool| bound.iter().any(|address| address.is_unspecified() && address.is_ipv4() == four);
     let own = machine::addresses();
     let own = own.iter().filter(|address| anywhere(address.is_ipv4()));
-    let global = bound.iter().chain(own).filter(|address| is_global(**address));
+    let public = bound.iter().chain(own).filter(|address| is_public(**address));
     let mut addresses = Vec::new();
-    for address in written.chain(global) {
+    for address in written.chain(public) {
         if !addresses.contains(address) {
             addresses.push(*address);
         }
     }
     addresses
-}
-
-/// Not of this machine, of this network, or of nobody.
-fn is_global(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            !(address.is_unspecified()
-                || address.is_private()
-                || address.is_loopback()
-                || address.is_link_local()
-                || address.is_broadcast()
-                || address.is_documentation()
-                || address.is_multicast()
-                || (address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64))
-        }
-        IpAddr::V6(address) => {
-            let first = address.segments()[0];
-            first & 0xe000 == 0x2000 && !(first == 0x2001 && address.segments()[1] == 0xdb8)
-        }
-    }
 }
 
 #[cfg(test)]
@@ -71,7 +52,7 @@ mod tests {
             ("::1", false),
             ("::", false),
         ] {
-            assert_eq!(is_global(address.parse().unwrap()), wanted, "{address}");
+            assert_eq!(is_public(address.parse().unwrap()), wanted, "{address}");
         }
     }
 }

@@ -140,7 +140,7 @@ impl Files {
             at: timestamp(now),
             authority: "files".to_owned(),
             kind: kind.to_owned(),
-            said: said.into(),
+            said,
             explanation: None,
         }
     }

@@ -75,7 +75,7 @@ impl Local {
     fn status(&self, pair: &Pair, now: SystemTime) -> Status {
         let leaf = &pair.leaf;
         let next = (!pair.is_stand_in)
-            .then(|| Next { at: timestamp(leaf.not_after - leaf.lifetime() / 3), why: why().into() });
+            .then(|| Next { at: timestamp(leaf.not_after - leaf.lifetime() / 3), why: why() });
         Status {
             names: leaf.names.clone(),
             issuer: "local".to_owned(),
