@@ -1,7 +1,34 @@
-//! Who may come in. For now: networks. Identity joins here, behind the same decision.
+//! Who may come in.
+//!
+//! `decide` is the decision, pure: networks, and whether somebody is known. `authenticator` is who somebody is, from the one
+//! place where credentials are read (`credential`); `verify` and `lockout` stand between it and passwords. `accounts` is the
+//! only way to change people, keys and sessions, over the thread that owns the store.
+//!
+//! Never here: a password, key or token in a log line, an error or a `Debug`; a decision that a missing file or store opens.
 
+mod accounts;
 mod address;
-mod networks;
+mod authenticator;
+mod credential;
+mod decide;
+mod directory;
+mod explain;
+mod htpasswd;
+mod key;
+mod lockout;
+mod operations;
+mod password;
+mod verify;
 
+pub(crate) use accounts::{Accounts, AccountsError, Place as StorePlace};
 pub(crate) use address::{client_address, forwarded_chain, is_loopback_authority, is_trusted};
-pub(crate) use networks::Rules;
+pub(crate) use authenticator::{Authenticator, Caller, Identified, Judged, Noted};
+pub(crate) use credential::{Credential, composed, cookie_name, credential};
+pub(crate) use decide::{Entrance, Place, Rules, Surface};
+pub(crate) use directory::Person;
+pub(crate) use explain::{Question, explain};
+pub(crate) use htpasswd::{Htpasswd, read as read_htpasswd};
+pub(crate) use key::token;
+pub(crate) use lockout::Locked;
+pub(crate) use operations::{Actor, KeyWish, NewKey, NotDone, word as role_word};
+pub(crate) use password::refused as password_refused;

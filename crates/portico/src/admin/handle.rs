@@ -10,30 +10,60 @@
 //! | `POST /certificates/renew` | 200 when one was signed; 409 with why not. `?dry_run`: nothing is changed |
 //! | `GET /config/diff` | what a reload would change |
 //! | `POST /stop` | 202, and the process drains |
+//!
+//! People, keys and the audit trail are in `accounts`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
+use super::accounts;
+use crate::access::Actor;
 use crate::certificate::Status;
-use crate::config::{Engine, Mode, Problems, render};
+use crate::config::{Engine, Problems, render};
 use crate::control::{Certificates, Control, Live, ReloadOutcome};
 use crate::supervise::Command;
 use crate::types::{ServerKind, Text, Tongue, percent_decoded, text};
 
-pub(super) async fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
-    let (status, body) = match (request.method(), path) {
+/// A body may be so large: names, a password, a list of networks.
+const LARGEST_BODY_BYTES: usize = 64 * 1024;
+
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    control: &Control,
+    actor: Actor,
+) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let (status, body) = match Limited::new(body, LARGEST_BODY_BYTES).collect().await {
+        Ok(body) => answered(&head, &body.to_bytes(), control, actor).await,
+        Err(error) => (StatusCode::BAD_REQUEST, json!({"error": error.to_string()})),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+async fn answered(head: &Parts, body: &[u8], control: &Control, actor: Actor) -> (StatusCode, Value) {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let about_people = accounts::Request { method: &head.method, target, body, actor };
+    let config = control.door.snapshot.load().config.clone();
+    if let Some(answer) = accounts::answer(&about_people, &control.door.accounts, &config).await {
+        return answer;
+    }
+    let path = head.uri.path();
+    match (&head.method, path) {
         (&Method::GET, "/status") => (StatusCode::OK, status(control).await),
         (&Method::GET, "/models") => (StatusCode::OK, models(control).await),
         (&Method::GET, "/certificates") => (StatusCode::OK, json!({"certificates": certificates(control)})),
-        (&Method::POST, "/certificates/renew") => {
-            renew(control, request.uri().query() == Some("dry_run")).await
-        }
+        (&Method::POST, "/certificates/renew") => renew(control, head.uri.query() == Some("dry_run")).await,
         (&Method::POST, "/reload") => reload(control).await,
         (&Method::GET, "/config/diff") => compare(control),
         (&Method::POST, "/stop") => {
@@ -45,13 +75,7 @@ pub(super) async fn answer(request: &Request<Incoming>, control: &Control) -> Re
             None => unknown(),
         },
         _ => unknown(),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response
+    }
 }
 
 fn unknown() -> (StatusCode, Value) {
@@ -60,10 +84,12 @@ fn unknown() -> (StatusCode, Value) {
 
 async fn status(control: &Control) -> Value {
     let snapshot = control.door.snapshot.load_full();
-    let mode = match snapshot.mode {
-        Mode::Local => "local",
-        Mode::Networks => "networks",
-        Mode::Closed => "closed",
+    let people = control.door.accounts.authenticator().directory();
+    let mode = match () {
+        () if control.door.is_local(&snapshot) => "local",
+        () if snapshot.config.lets_networks_in() => "networks",
+        () if people.lets_anybody_in(jiff::Timestamp::now()) => "identity",
+        () => "closed",
     };
     json!({
         "version": env!("CARGO_PKG_VERSION"),

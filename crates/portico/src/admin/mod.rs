@@ -3,7 +3,9 @@
 //! Whoever may open the socket (its file mode, and the peer's uid or group on top) may ask; there is no other
 //! identity here.
 
+mod accounts;
 mod handle;
 mod socket;
 
+pub(crate) use accounts::{Request, answer as people_answer};
 pub(crate) use socket::{bind, serve};

@@ -16,7 +16,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::handle;
+use crate::access::Actor;
 use crate::control::Control;
+use crate::sys::users;
 use crate::types::{Text, text};
 
 /// Binds the socket with mode 0660. A file left by a Portico that is gone is replaced; one that somebody still
@@ -51,7 +53,8 @@ pub(crate) async fn serve(listener: UnixListener, control: Arc<Control>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) if may_ask(&stream) => {
-                tokio::spawn(connection(stream, control.clone()));
+                let actor = actor(&stream);
+                tokio::spawn(connection(stream, control.clone(), actor));
             }
             Ok(_) => tracing::warn!("somebody without the right to it opened the admin socket"),
             Err(error) => {
@@ -70,10 +73,16 @@ fn may_ask(stream: &UnixStream) -> bool {
     })
 }
 
-async fn connection(stream: UnixStream, control: Arc<Control>) {
+/// The user of this machine who asks, for the audit trail.
+fn actor(stream: &UnixStream) -> Actor {
+    let name = stream.peer_cred().map_or_else(|_| "unknown".to_owned(), |peer| users::name_of(peer.uid()));
+    Actor { name: format!("system:{name}"), address: None }
+}
+
+async fn connection(stream: UnixStream, control: Arc<Control>, actor: Actor) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let control = control.clone();
-        async move { Ok::<Response<Full<Bytes>>, Infallible>(handle::answer(&request, &control).await) }
+        let (control, actor) = (control.clone(), actor.clone());
+        async move { Ok::<Response<Full<Bytes>>, Infallible>(handle::answer(request, &control, actor).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

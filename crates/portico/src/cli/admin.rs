@@ -11,10 +11,13 @@ use serde_json::Value;
 use super::arguments::JsonArguments;
 use super::model::{aligned, detail, for_how_long, shown_name, state_word};
 use super::{Context, Exit, cert, check};
+use crate::access::Actor;
+use crate::admin::{Request as PeopleRequest, people_answer};
 use crate::certificate::Status;
 use crate::config;
 use crate::control;
 use crate::sys::http::{FetchError, Limits, Target, fetch};
+use crate::sys::users;
 use crate::types::{Text, Tongue, text};
 
 const LIMITS: Limits = Limits {
@@ -56,6 +59,65 @@ pub(super) fn ask_if_running(
     }
 }
 
+/// What was asked of the running Portico, or of its store where nobody runs.
+pub(super) struct Asked {
+    pub(super) status: StatusCode,
+    pub(super) answer: Value,
+    pub(super) config: config::Config,
+    pub(super) tongue: Tongue,
+}
+
+/// Asks about people: the running Portico; where none runs, the store is opened by this process.
+pub(super) fn call(context: &Context, method: Method, path: &str, body: &Value) -> Result<Asked, Exit> {
+    let loaded = config::load(context.config.as_deref(), &context.environment)
+        .map_err(|problems| check::refuse(context, &problems.document, &problems.list, problems.tongue))?;
+    let (config, tongue) = (loaded.config, loaded.tongue);
+    let socket = &config.listen.admin;
+    let sent = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let (status, answer) = match request_with(socket, method.clone(), path, sent.clone(), LIMITS) {
+        Ok(answer) => answer,
+        Err(error) if error.is_refused() => alone(&config, &method, path, &sent).map_err(|why| {
+            say(context, tongue, &why);
+            Exit::Wrong
+        })?,
+        Err(error) => {
+            say(context, tongue, &not_reached(socket, &error));
+            return Err(Exit::No);
+        }
+    };
+    Ok(Asked { status, answer, config, tongue })
+}
+
+/// The same answer, from this process.
+fn alone(
+    config: &config::Config,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> Result<(StatusCode, Value), Text> {
+    let accounts = control::open_accounts(config)?;
+    let actor = Actor {
+        name: format!("system:{}", users::name_of(rustix::process::getuid().as_raw())),
+        address: None,
+    };
+    let request = PeopleRequest { method, target: path, body, actor };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| text!("threads can't be started: {error}", "无法启动线程:{error}"))?;
+    let answer = runtime.block_on(people_answer(&request, &accounts, config));
+    Ok(answer.unwrap_or((StatusCode::NOT_FOUND, Value::Null)))
+}
+
+/// Says why something was not done.
+pub(super) fn refused_with(context: &Context, asked: &Asked) -> Exit {
+    match serde_json::from_value::<Text>(asked.answer["refused"].clone()) {
+        Ok(why) => say(context, asked.tongue, &why),
+        Err(_) => return unexpected(context, asked.status),
+    }
+    Exit::No
+}
+
 /// As [`ask`], also while the file is being edited: a slip in it must not hide the Portico that runs.
 fn ask_in_any_case(context: &Context, method: Method, path: &str) -> Result<(StatusCode, Value), Exit> {
     if let Err(problems) = config::load(context.config.as_deref(), &context.environment)
@@ -82,12 +144,22 @@ fn request_within(
     path: &str,
     limits: Limits,
 ) -> Result<(StatusCode, Value), FetchError> {
+    request_with(socket, method, path, Bytes::new(), limits)
+}
+
+fn request_with(
+    socket: &std::path::Path,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    limits: Limits,
+) -> Result<(StatusCode, Value), FetchError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime of one thread needs only file descriptors");
     let target = Target::Unix(PathBuf::from(socket));
-    let answer = runtime.block_on(fetch(&target, method, path, &[], Bytes::new(), limits));
+    let answer = runtime.block_on(fetch(&target, method, path, &[], body, limits));
     answer.map(|(status, _, body)| (status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
 }
 
@@ -188,6 +260,7 @@ fn mode_word(mode: &Value, tongue: Tongue) -> String {
     let word = match mode.as_str() {
         Some("local") => text!("local: this machine alone", "本地:仅限本机"),
         Some("networks") => text!("networks: those in access.allow", "网段:access.allow 中的地址"),
+        Some("identity") => text!("whoever is known: users and keys", "已知身份者:用户和密钥"),
         Some("closed") => text!("closed: nobody may come in", "关闭:无人可以进入"),
         other => {
             let other = other.unwrap_or("-");

@@ -30,6 +30,10 @@ pub(crate) enum Command {
     Reload,
     Stop,
     Model(ModelArguments),
+    User(UserArguments),
+    Key(KeyArguments),
+    Access(AccessArguments),
+    Audit(AuditArguments),
     Cert(CertArguments),
     Config(ConfigArguments),
     Completions(CompletionsArguments),
@@ -88,6 +92,198 @@ pub(crate) struct LogsArguments {
     pub(crate) follow: bool,
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub(crate) lines: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct UserArguments {
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    Add(UserAddArguments),
+    List(JsonArguments),
+    Passwd(UserPasswordArguments),
+    Plan(UserPlanArguments),
+    Disable(UserNameArguments),
+    Enable(UserNameArguments),
+    Remove(UserNameArguments),
+    Invite(UserNameArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserAddArguments {
+    #[arg(id = "user", value_name = "NAME")]
+    pub(crate) name: String,
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) plan: Option<String>,
+    #[arg(long, value_enum, value_name = "ROLE")]
+    pub(crate) role: Option<RoleWord>,
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserNameArguments {
+    #[arg(id = "user", value_name = "NAME")]
+    pub(crate) name: String,
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserPasswordArguments {
+    #[arg(id = "user", value_name = "NAME")]
+    pub(crate) name: String,
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserPlanArguments {
+    #[arg(id = "user", value_name = "NAME")]
+    pub(crate) name: String,
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: String,
+}
+
+/// `--role`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleWord {
+    User,
+    Operator,
+}
+
+impl RoleWord {
+    pub(crate) const fn is_operator(self) -> bool {
+        matches!(self, RoleWord::Operator)
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct KeyArguments {
+    #[command(subcommand)]
+    pub(crate) command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    Create(KeyCreateArguments),
+    List(JsonArguments),
+    Rotate(KeyIdArguments),
+    Revoke(KeyIdArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyCreateArguments {
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: String,
+    #[arg(long = "name", id = "label", value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    #[arg(long, value_name = "PERIOD")]
+    pub(crate) expires: Option<PeriodWord>,
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) models: Vec<String>,
+    #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
+    pub(crate) networks: Vec<NetworkWord>,
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `90d`, `12h`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PeriodWord(pub(crate) std::time::Duration);
+
+impl std::str::FromStr for PeriodWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        crate::config::period(text).map(Self).ok_or_else(|| "90d, 12h, 30m".to_owned())
+    }
+}
+
+/// A network, or an address alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct NetworkWord(ipnet::IpNet);
+
+impl std::str::FromStr for NetworkWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        crate::config::network(text)
+            .map(Self)
+            .ok_or_else(|| "10.0.0.0/8, 192.0.2.7, 2001:db8::/32".to_owned())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyIdArguments {
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct AccessArguments {
+    #[command(subcommand)]
+    pub(crate) command: AccessCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccessCommand {
+    Explain(AccessExplainArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccessExplainArguments {
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip: std::net::IpAddr,
+    #[arg(long, value_name = "KEY", conflicts_with = "user")]
+    pub(crate) key: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct AuditArguments {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    List(AuditListArguments),
+    Verify(AuditVerifyArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditListArguments {
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) lines: u32,
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerifyArguments {
+    #[arg(long, value_name = "NUMBER:MAC")]
+    pub(crate) head: Option<String>,
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

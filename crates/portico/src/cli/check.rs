@@ -9,11 +9,9 @@ use crate::types::{Tongue, text};
 pub(crate) fn check(context: &Context, arguments: &JsonArguments) -> Exit {
     match config::load(context.config.as_deref(), &context.environment) {
         Ok(loaded) => {
-            let mut remarks = config::remarks(&loaded);
-            let refusal = config::may_start(&loaded.config).err();
-            let startable = refusal.is_none()
-                && config::unbuilt(&loaded).iter().all(|problem| problem.severity != Severity::Error);
-            remarks.extend(refusal.map(|problem| Problem { severity: Severity::Warning, ..*problem }));
+            let remarks = config::remarks(&loaded);
+            let startable =
+                config::unbuilt(&loaded).iter().all(|problem| problem.severity != Severity::Error);
             report(
                 context,
                 arguments,

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 fine, 1 the answer is no, 2 usage or configuration. Data goes to standard output, talk to standard error.
 
+mod access;
+mod account;
 mod admin;
 mod arguments;
 mod cert;
@@ -80,6 +82,10 @@ fn dispatch(context: &Context, command: Command) -> Exit {
         Command::Reload => admin::reload(context),
         Command::Stop => admin::stop(context),
         Command::Model(arguments) => model::model(context, arguments.command),
+        Command::User(arguments) => account::user(context, arguments.command),
+        Command::Key(arguments) => account::key(context, arguments.command),
+        Command::Access(arguments) => access::access(context, &arguments.command),
+        Command::Audit(arguments) => access::audit(context, &arguments.command),
         Command::Cert(arguments) => cert::cert(context, arguments.command),
         Command::Config(arguments) => match arguments.command {
             ConfigCommand::Diff(arguments) => admin::diff(context, &arguments),

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use super::arguments::RunArguments;
 use super::{Context, Exit, check};
-use crate::config::{self, Config, Issuer, Mode};
+use crate::config::{self, Config, Issuer};
 use crate::listen::Scheme;
-use crate::run::{self, Announce, StartError};
+use crate::run::{self, Announce, StartError, Who};
 use crate::types::{Text, Tongue, text};
 
 pub(crate) fn run(context: &Context, arguments: &RunArguments) -> Exit {
@@ -41,23 +41,14 @@ pub(crate) fn run(context: &Context, arguments: &RunArguments) -> Exit {
 
 /// Where it is, who may come in, and a line to try it with.
 fn greeting(announce: &Announce<'_>, tongue: Tongue) -> String {
-    let Announce { listeners, config } = announce;
+    let Announce { listeners, config, who } = announce;
     let of = |wanted: Scheme| listeners.iter().find(|(scheme, _)| *scheme == wanted).copied();
     let (http, https) = (of(Scheme::Http), of(Scheme::Https));
     // In local mode http works without anybody's trust; elsewhere it only sends on to https.
     let main = if config.tls.redirect { https.or(http) } else { http.or(https) };
     let Some((scheme, address)) = main else { return String::new() };
     let url = url(config, scheme, address);
-    let who = match config.mode() {
-        Mode::Local => text!(
-            "local mode: only programs and browsers on this machine, nobody is asked to log in",
-            "本地模式:仅限本机的程序和浏览器,无需登录"
-        ),
-        Mode::Networks | Mode::Closed => text!(
-            "only the networks in access.allow may come in, nobody is asked to log in",
-            "仅允许 access.allow 中的网段访问,无需登录"
-        ),
-    };
+    let entrance = entrance(who, &url);
     let version = env!("CARGO_PKG_VERSION");
     let head = text!("Portico {version} is serving", "Portico {version} 已开始服务");
     let page = text!("page", "页面");
@@ -74,10 +65,36 @@ fn greeting(announce: &Announce<'_>, tongue: Tongue) -> String {
         page.pick(tongue),
         api.pick(tongue),
         access.pick(tongue),
-        who.pick(tongue),
+        entrance.pick(tongue),
         trial.pick(tongue),
         trial_command(config, address, &url, tongue),
     )
+}
+
+/// Who may come in, and how the first one does.
+fn entrance(who: &Who, url: &str) -> Text {
+    match who {
+        Who::Local => text!(
+            "local mode: only programs and browsers on this machine, nobody is asked to log in",
+            "本地模式:仅限本机的程序和浏览器,无需登录"
+        ),
+        Who::Networks => text!(
+            "the networks in access.allow, without logging in; from elsewhere users and keys",
+            "access.allow 中的网段无需登录;其他地址需要用户或密钥"
+        ),
+        Who::Known => text!(
+            "users, who log in on the page, and API keys (`portico user list`, `portico key list`)",
+            "用户(在页面登录)和 API 密钥(`portico user list`、`portico key list`)"
+        ),
+        Who::Nobody { setup: Some(token) } => text!(
+            "nobody yet. Open this link within 15 minutes to become the first user; it works once:\n\n        {url}/setup#{token}\n\n        (or: portico user add NAME --role operator)",
+            "目前无人可以进入。请在 15 分钟内打开此链接,成为第一个用户;链接只能使用一次:\n\n        {url}/setup#{token}\n\n        (或:portico user add 用户名 --role operator)"
+        ),
+        Who::Nobody { setup: None } => text!(
+            "nobody: all users are disabled or without a password (`portico user list`)",
+            "无人可以进入:所有用户均已停用或没有密码(`portico user list`)"
+        ),
+    }
 }
 
 /// The same page over https, and what browsers need for it.

@@ -46,6 +46,61 @@ const COMMANDS: &[(&str, Text)] = &[
     ("model restart", Text::fixed("Stop a model server and start it again", "重新启动模型服务")),
     ("model logs", Text::fixed("Show the output of a model server", "查看模型服务的输出")),
     (
+        "user",
+        Text::fixed(
+            "People: add, list, passwords, plans, disable, remove, invite",
+            "用户:添加、列出、密码、套餐、停用、删除、邀请",
+        ),
+    ),
+    (
+        "user add",
+        Text::fixed(
+            "Add somebody; without --password-stdin a one-time link to choose a password is printed",
+            "添加用户;不带 --password-stdin 时输出用于设置密码的一次性链接",
+        ),
+    ),
+    (
+        "user list",
+        Text::fixed("List the users, those of the htpasswd file too", "列出用户,包括 htpasswd 文件中的用户"),
+    ),
+    (
+        "user passwd",
+        Text::fixed("Give somebody another password; all sessions end", "更改密码;其所有会话随之结束"),
+    ),
+    ("user plan", Text::fixed("Give somebody another plan", "更改用户的套餐")),
+    ("user disable", Text::fixed("Keep somebody out, keys and sessions too", "停用用户,包括其密钥和会话")),
+    ("user enable", Text::fixed("Let a disabled user in again", "重新启用已停用的用户")),
+    ("user remove", Text::fixed("Remove somebody, with keys and sessions", "删除用户及其密钥和会话")),
+    (
+        "user invite",
+        Text::fixed("Print a one-time link to choose a password", "输出用于设置密码的一次性链接"),
+    ),
+    ("key", Text::fixed("API keys: create, list, rotate, revoke", "API 密钥:创建、列出、轮换、吊销")),
+    ("key create", Text::fixed("Make a key; it is shown this once", "创建密钥;仅显示一次")),
+    ("key list", Text::fixed("List the keys, without what opens anything", "列出密钥(不含密钥本身)")),
+    (
+        "key rotate",
+        Text::fixed(
+            "Put a new key in place of one, which still opens for a day",
+            "用新密钥替换旧密钥,旧密钥一天内仍有效",
+        ),
+    ),
+    ("key revoke", Text::fixed("End a key at once", "立即吊销密钥")),
+    ("access", Text::fixed("Who may come in, and why", "谁可以进入及其依据")),
+    (
+        "access explain",
+        Text::fixed(
+            "Say what would happen to a request, and which line decides",
+            "说明某个请求会怎样,以及由哪一条规则决定",
+        ),
+    ),
+    ("audit", Text::fixed("The record of logins and changes", "登录与更改的审计记录")),
+    ("audit list", Text::fixed("Show the newest records", "查看最新的记录")),
+    (
+        "audit verify",
+        Text::fixed("Find out whether any record was changed or removed", "检查记录是否被修改或删除"),
+    ),
+    (
         "cert",
         Text::fixed(
             "Certificates: how they stand, renewing one now, whom browsers trust",
@@ -142,6 +197,88 @@ const ARGUMENTS: &[(&str, &str, Text)] = &[
         Text::fixed(
             "List the known security holes of each model server's version, and what covers them",
             "列出各模型服务版本的已知安全漏洞及相应防护",
+        ),
+    ),
+    ("*", "user", Text::fixed("The user's name", "用户名")),
+    (
+        "*",
+        "password_stdin",
+        Text::fixed("Read the password from standard input, one line", "从标准输入读取密码(一行)"),
+    ),
+    (
+        "*",
+        "plan",
+        Text::fixed(
+            "A [plan.NAME] of the configuration [default: default]",
+            "配置中的 [plan.名称] [默认:default]",
+        ),
+    ),
+    (
+        "user add",
+        "role",
+        Text::fixed("user or operator [default: user]", "user(用户)或 operator(管理员)[默认:user]"),
+    ),
+    ("key create", "label", Text::fixed("What the key is for, for people", "密钥的用途说明")),
+    (
+        "key create",
+        "expires",
+        Text::fixed(
+            "How long it opens anything: 90d, 12h [default: until it is revoked]",
+            "有效期:90d、12h [默认:直到吊销]",
+        ),
+    ),
+    (
+        "key create",
+        "models",
+        Text::fixed(
+            "Only these models, with commas between [default: all that the plan allows]",
+            "仅限这些模型,以逗号分隔 [默认:套餐允许的全部模型]",
+        ),
+    ),
+    (
+        "key create",
+        "networks",
+        Text::fixed(
+            "Only from these networks, with commas between [default: everywhere]",
+            "仅限来自这些网段,以逗号分隔 [默认:不限]",
+        ),
+    ),
+    (
+        "*",
+        "id",
+        Text::fixed("The key's id, as `portico key list` shows it", "密钥编号,见 `portico key list`"),
+    ),
+    ("access explain", "ip", Text::fixed("The address that it comes from", "来源地址")),
+    (
+        "access explain",
+        "key",
+        Text::fixed("With this key, or the one of this id", "使用此密钥或此编号的密钥"),
+    ),
+    (
+        "access explain",
+        "user",
+        Text::fixed("As this user, with the right password", "以此用户的身份(密码正确)"),
+    ),
+    (
+        "access explain",
+        "path",
+        Text::fixed(
+            "What is asked for [default: /v1/chat/completions]",
+            "请求的路径 [默认:/v1/chat/completions]",
+        ),
+    ),
+    (
+        "access explain",
+        "method",
+        Text::fixed("GET, POST … [default: the path's own]", "GET、POST 等 [默认:该路径的方法]"),
+    ),
+    ("audit list", "lines", Text::fixed("Show so many [default: 100]", "显示多少条 [默认:100]")),
+    (
+        "audit verify",
+        "head",
+        Text::fixed(
+            "A head of an earlier log, which has to be in the trail",
+            "早先日志中的链尾,应包含在记录中",
         ),
     ),
     ("*", "help", Text::fixed("Print help", "显示帮助")),

@@ -462,17 +462,6 @@ pub(crate) struct Store {
     pub(crate) keep_usage: Duration,
 }
 
-/// How Portico may be reached, decided from the whole configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Loopback only, nobody is asked who they are.
-    Local,
-    /// `satisfy = "any"` and an `allow` list: the address is the identity.
-    Networks,
-    /// Neither: nobody could come in yet, so it is not started.
-    Closed,
-}
-
 impl Issuer {
     /// Whether certificates are ordered from an authority by ACME.
     pub(crate) fn is_acme(&self) -> bool {
@@ -489,22 +478,26 @@ impl Config {
         self.tls.issuer != Issuer::Off && !self.listen.https.is_empty()
     }
 
-    /// Local mode is the contract's word for word: no names, every public listener on loopback, no users, keys,
-    /// htpasswd or networks, and no trusted proxies.
-    pub(crate) fn mode(&self) -> Mode {
-        let local = self.site.names.is_empty()
+    /// Local mode is the contract's word for word: no names, every public listener on loopback, no htpasswd or networks, and
+    /// no trusted proxies. It holds as long as there are no users and keys either, which the file does not tell.
+    pub(crate) fn describes_local_mode(&self) -> bool {
+        self.site.names.is_empty()
             && self.public_listeners_are_loopback()
             && self.access.htpasswd.is_none()
             && self.access.allow.is_empty()
             && self.access.deny.is_empty()
-            && self.listen.trusted_proxies.is_empty();
-        if local {
-            Mode::Local
-        } else if self.access.satisfy == Satisfy::Any && !self.access.allow.is_empty() {
-            Mode::Networks
-        } else {
-            Mode::Closed
-        }
+            && self.listen.trusted_proxies.is_empty()
+    }
+
+    /// Networks alone suffice to come in.
+    pub(crate) fn lets_networks_in(&self) -> bool {
+        self.access.satisfy == Satisfy::Any && !self.access.allow.is_empty()
+    }
+
+    /// The file of the store.
+    pub(crate) fn database(&self) -> PathBuf {
+        let file = self.store.url.strip_prefix("sqlite:").unwrap_or(&self.store.url);
+        self.site.data_dir.join(file)
     }
 
     pub(crate) fn public_listeners_are_loopback(&self) -> bool {

@@ -23,7 +23,7 @@ fn needs_restart(key: &str, old: &Config, new: &Config) -> bool {
         // Serving https or not is a matter of sockets; who signs is not.
         "tls.issuer" => (old.tls.issuer == Issuer::Off) != (new.tls.issuer == Issuer::Off),
         "listen.metrics" => false,
-        "site.data_dir" | "site.user" => true,
+        "site.data_dir" | "site.user" | "store.url" => true,
         _ => key.starts_with("listen."),
     }
 }

@@ -21,7 +21,6 @@ pub(crate) mod render;
 mod rule;
 pub(crate) mod schema;
 mod source;
-mod start;
 mod syntax;
 mod wrong_type;
 
@@ -33,7 +32,6 @@ pub(crate) use environment::Environment;
 pub(crate) use form::DNS_PROVIDERS;
 pub(crate) use problem::{Problem, Severity};
 pub(crate) use source::Document;
-pub(crate) use start::may_start;
 
 #[cfg(test)]
 mod tests;
@@ -117,6 +115,16 @@ pub(crate) fn admin_socket_of_broken(document: &Document, environment: &Environm
     }
     let rest = source::where_it_is_asked(document);
     judge(rest, environment).ok().map(|loaded| loaded.config.listen.admin)
+}
+
+/// A period as the file writes it (`90d`).
+pub(crate) fn period(written: &str) -> Option<std::time::Duration> {
+    form::duration(written).ok()
+}
+
+/// A network as the file writes it; an address alone is one, too.
+pub(crate) fn network(written: &str) -> Option<ipnet::IpNet> {
+    form::network(written).ok()
 }
 
 impl Loaded {

@@ -53,8 +53,6 @@ codes! {
         "此版本尚未实现该功能;该键会被接受,但不起作用。";
     NotBuiltProtection "C041" "The key would protect something and is not built yet: `portico run` refuses to start with it."
         "该键起保护作用,但尚未实现:`portico run` 会拒绝以此启动。";
-    NotClosed "C050" "Portico would be reachable without anything that decides who may come in."
-        "Portico 将可被访问,却没有任何规则决定谁可以进入。";
 }
 
 impl Code {

@@ -3,6 +3,7 @@
 //! `run` builds a [`Control`] and lives as long as it; the admin socket and signals act on it. Nothing here starts or
 //! ends the process.
 
+mod accounts;
 mod certificates;
 mod error_log;
 mod models;
@@ -10,6 +11,7 @@ mod process;
 mod reload;
 pub(crate) mod unopened;
 
+pub(crate) use accounts::{open as open_accounts, watch as watch_accounts};
 pub(crate) use certificates::{Certificates, NotTried, kept as kept_certificates, renew_alone};
 pub(crate) use error_log::ErrorLog;
 pub(crate) use models::{Live, Plan, registry};

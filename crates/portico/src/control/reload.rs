@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use super::accounts::htpasswd;
 use super::certificates::Certificates;
 use super::models::{self, Plan};
 use super::process::{Control, ReloadOutcome};
 use super::unopened;
-use crate::access::Rules;
+use crate::access::{Htpasswd, Rules};
 use crate::config::{self, Config, Problems, Root};
-use crate::front::{Snapshot, strict_transport_security};
+use crate::front::{Cors, Snapshot, strict_transport_security};
 use crate::observe::AccessLog;
 use crate::sys::files::stamp;
 use crate::types::{Text, text};
@@ -56,16 +57,30 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
     if let Some(certificates) = &control.certificates {
         certificates.change(&new);
     }
+    let accounts = &control.door.accounts;
+    if let Some(htpasswd) = built.htpasswd
+        && let Err(error) = accounts.set_htpasswd(htpasswd).await
+    {
+        tracing::error!("the htpasswd file was not taken over: {}", error.text().en);
+    }
+    accounts.authenticator().set_limits(new.access.lockout.clone());
+    if !new.describes_local_mode()
+        && let Err(error) = accounts.make_store().await
+    {
+        return ReloadOutcome::Refused(error.text());
+    }
     let (models, gone) = plan.carry_out(&new);
     *current = models;
     control.remember_leaving(gone);
     control.door.snapshot.store(Arc::new(Snapshot {
-        mode: new.mode(),
+        is_local: new.describes_local_mode(),
         access: Rules::new(&new),
+        cors: Cors::new(&new.cors),
         hsts: strict_transport_security(&new),
         tls: built.tls,
         models: models::registry(&current),
         site: built.site,
+        account: old.account.clone(),
         cache_salt: old.cache_salt.clone(),
         config: new,
     }));
@@ -74,11 +89,8 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
 
 /// What a configuration is refused for at a start and at a reload alike.
 pub(crate) fn startable(loaded: &config::Loaded) -> Result<(), Problems> {
-    let mut list: Vec<_> =
+    let list: Vec<_> =
         config::unbuilt(loaded).into_iter().filter(|p| p.severity == config::Severity::Error).collect();
-    if let Err(problem) = config::may_start(&loaded.config) {
-        list.push(*problem);
-    }
     if list.is_empty() {
         return Ok(());
     }
@@ -90,6 +102,8 @@ struct Built {
     /// `None`: as before.
     access_log: Option<AccessLog>,
     tls: Option<Arc<ServerConfig>>,
+    /// `None`: as before.
+    htpasswd: Option<Htpasswd>,
 }
 
 fn build(new: &Config, old: &Snapshot, certificates: Option<&Certificates>) -> Result<Built, Text> {
@@ -112,7 +126,9 @@ fn build(new: &Config, old: &Snapshot, certificates: Option<&Certificates>) -> R
         Some(certificates) => Some(certificates.server_config(new)?),
         None => None,
     };
-    Ok(Built { site, access_log, tls })
+    let same_file = new.access.htpasswd == old.config.access.htpasswd;
+    let htpasswd = if same_file { None } else { Some(htpasswd(new)?) };
+    Ok(Built { site, access_log, tls, htpasswd })
 }
 
 /// Reloads when the file has changed and has then been left alone for a moment, so that a half-written one is

@@ -1,23 +1,26 @@
-//! May this request come in: the rules of the mode, the host, then the networks.
+//! May this request come in, and who is it: the rules of the mode, the host, then networks and identity.
 
-use http::header::{FORWARDED, ORIGIN, VIA};
-use http::{HeaderMap, HeaderValue};
+use http::header::{FORWARDED, HOST, ORIGIN, USER_AGENT, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use jiff::Timestamp;
 
 use super::Visit;
 use super::normalize::Target;
-use crate::access::is_loopback_authority;
-use crate::config::{Mode, SiteName};
+use crate::access::{
+    Caller, Credential, Entrance, Identified, Locked, Noted, Place, Surface, credential,
+    is_loopback_authority,
+};
+use crate::config::SiteName;
+use crate::observe::Record;
 use crate::reason::{Reason, Refusal};
+use crate::store::Entry;
 
-pub(super) fn check(visit: &Visit<'_>, target: &Target<'_>) -> Result<(), Refusal> {
-    host(visit, target)?;
-    networks(visit)
-}
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether this is a host that is served here, for this connection.
 pub(super) fn host(visit: &Visit<'_>, target: &Target<'_>) -> Result<(), Refusal> {
     let snapshot = visit.snapshot;
-    if snapshot.mode == Mode::Local {
+    if visit.is_local() {
         return local(&visit.parts.headers, target);
     }
     let names = &snapshot.config.site.names;
@@ -26,8 +29,130 @@ pub(super) fn host(visit: &Visit<'_>, target: &Target<'_>) -> Result<(), Refusal
     same_host(names, asked, target)
 }
 
-pub(super) fn networks(visit: &Visit<'_>) -> Result<(), Refusal> {
-    visit.snapshot.access.decide(visit.client).into_result()
+/// Networks first, then who it is, where that is asked. Waits where a password has to be verified.
+pub(super) async fn enter(
+    visit: &Visit<'_>,
+    surface: Surface,
+    record: &mut Record,
+) -> Result<Caller, Refusal> {
+    let rules = &visit.snapshot.access;
+    let place = if visit.is_local() { Place::Here } else { rules.place(visit.client) };
+    let Identified { shown, caller, noted } =
+        if rules.asks_who(place, surface) { identify(visit).await? } else { Identified::nobody() };
+    if let Some(noted) = noted {
+        note(visit, noted);
+    }
+    if rules.decide(visit.client, place, surface, &shown)? != Entrance::Identity {
+        return Ok(Caller::default());
+    }
+    // A browser sends the cookie along with whatever any page makes it send.
+    if caller.session.is_some() && !is_safe(&visit.parts.method) {
+        own_page(visit)?;
+    }
+    record.user = caller.name().cloned();
+    record.key = caller.key.as_ref().map(|key| key.id.clone());
+    Ok(caller)
+}
+
+/// Whoever has come in, for what only concerns himself: by his credential, whatever the scope, or by his address.
+pub(super) async fn known(visit: &Visit<'_>, record: &mut Record) -> Result<Caller, Refusal> {
+    if visit.is_local() {
+        return Ok(Caller::default());
+    }
+    let rules = &visit.snapshot.access;
+    let place = rules.place(visit.client);
+    let Identified { shown, caller, noted } = identify(visit).await?;
+    if let Some(noted) = noted {
+        note(visit, noted);
+    }
+    if rules.decide(visit.client, place, Surface::Api, &shown)? == Entrance::Identity {
+        record.user = caller.name().cloned();
+        record.key = caller.key.as_ref().map(|key| key.id.clone());
+        return Ok(caller);
+    }
+    Ok(Caller::default())
+}
+
+async fn identify(visit: &Visit<'_>) -> Result<Identified, Refusal> {
+    let credential = credential(&visit.parts.headers, visit.is_secure())?;
+    let authenticator = visit.door.accounts.authenticator();
+    Ok(match credential {
+        // On the heap: few requests wait for a password, and every stream would carry the room for it.
+        Credential::Basic { name, password } => {
+            Box::pin(authenticator.by_password(&name, &password, visit.client)).await
+        }
+        other => authenticator.identify(&other, visit.client),
+    })
+}
+
+const fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Refuses what another site's page made a browser send: by Fetch Metadata where there is some, by the Origin otherwise.
+/// Browsers send one of them with everything that changes something; what has neither comes from a program.
+pub(super) fn own_page(visit: &Visit<'_>) -> Result<(), Refusal> {
+    let headers = &visit.parts.headers;
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return match site.as_bytes() {
+            b"same-origin" | b"none" => Ok(()),
+            _ => Err(Refusal::new(Reason::OriginRefused).because(format!("Sec-Fetch-Site is {site:?}"))),
+        };
+    }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = visit.parts.uri.authority().map(http::uri::Authority::as_str).or(host);
+    own_origin(headers, host, visit.is_secure())
+}
+
+/// The page that a browser names has to be this site's own. Programs name none.
+pub(super) fn own_origin(headers: &HeaderMap, host: Option<&str>, is_secure: bool) -> Result<(), Refusal> {
+    let mut origins = headers.get_all(ORIGIN).into_iter();
+    let Some(origin) = origins.next() else { return Ok(()) };
+    let refused = || Refusal::new(Reason::OriginRefused).because(format!("the Origin is {origin:?}"));
+    let host = host.ok_or_else(refused)?;
+    let (scheme, authority) =
+        origin.to_str().ok().and_then(|origin| origin.split_once("://")).ok_or_else(refused)?;
+    let default_port = match scheme {
+        "https" => ":443",
+        // A page that somebody on the way could have written.
+        "http" if !is_secure => ":80",
+        _ => return Err(refused()),
+    };
+    let bare =
+        |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
+    match origins.next() {
+        None if bare(authority) == bare(host) => Ok(()),
+        _ => Err(refused()),
+    }
+}
+
+/// For the audit trail.
+pub(super) fn note(visit: &Visit<'_>, noted: Noted) {
+    let (action, name, detail) = match noted {
+        Noted::FirstFrom { name } => ("login.basic", name, agent(visit)),
+        Noted::Failed { name, locked } => {
+            let detail = match locked {
+                None => "",
+                Some(Locked::Address) => "the address is locked out now",
+                Some(Locked::Account) => "the account is locked now for addresses it was not used from",
+            };
+            ("login.failed", name, detail.to_owned())
+        }
+    };
+    visit.door.accounts.note(Entry {
+        at: Timestamp::now(),
+        actor: "-".to_owned(),
+        action: action.to_owned(),
+        target: name.chars().filter(|c| !c.is_control()).take(64).collect(),
+        address: Some(visit.client),
+        detail,
+    });
+}
+
+/// As the client calls itself, cut.
+pub(super) fn agent(visit: &Visit<'_>) -> String {
+    let agent = visit.parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    agent.unwrap_or_default().chars().take(200).collect()
 }
 
 /// A connection that was made for a name that is not served here carries no requests for one that is: whatever is in
@@ -145,5 +270,35 @@ mod tests {
         ] {
             assert_eq!(known_host(names, &target(host)).is_ok(), wanted, "{host}");
         }
+    }
+
+    fn origins(list: &[&str]) -> HeaderMap {
+        list.iter().map(|origin| (ORIGIN, HeaderValue::from_str(origin).unwrap())).collect()
+    }
+
+    #[test]
+    fn pages_of_other_sites_stay_out() {
+        for (host, origin, is_tls, wanted) in [
+            ("chat.example.com", "https://chat.example.com", true, true),
+            ("chat.example.com", "https://CHAT.example.com:443", true, true),
+            ("chat.example.com:443", "https://chat.example.com", true, true),
+            ("chat.example.com", "https://chat.example.com", false, true),
+            ("localhost:8080", "http://localhost:8080", false, true),
+            ("192.0.2.1", "http://192.0.2.1:80", false, true),
+            ("chat.example.com", "http://chat.example.com", true, false),
+            ("chat.example.com", "https://chat.example.com:8443", true, false),
+            ("localhost:8080", "http://localhost:3000", false, false),
+            ("chat.example.com", "https://evil.example", true, false),
+            ("chat.example.com", "https://chat.example.com.evil.example", true, false),
+            ("chat.example.com", "https://chat.example.com/", true, false),
+            ("chat.example.com", "null", true, false),
+            ("chat.example.com", "file://chat.example.com", false, false),
+            ("chat.example.com", "chat.example.com", false, false),
+        ] {
+            let found = own_origin(&origins(&[origin]), Some(host), is_tls).is_ok();
+            assert_eq!(found, wanted, "{origin} at {host}");
+        }
+        assert!(own_origin(&origins(&["http://a", "http://a"]), Some("a"), false).is_err());
+        assert!(own_origin(&HeaderMap::new(), None, true).is_ok());
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -37,6 +38,8 @@ pub(super) struct Job {
     turn: Turn,
     call: Call,
     origin: Origin,
+    /// Whose prompts it may share a cache with.
+    user: Option<Arc<str>>,
     budget: BudgetGuard,
 }
 
@@ -55,8 +58,14 @@ pub(super) struct Running {
 }
 
 impl Job {
-    pub(super) const fn new(turn: Turn, call: Call, origin: Origin, budget: BudgetGuard) -> Self {
-        Self { turn, call, origin, budget }
+    pub(super) const fn new(
+        turn: Turn,
+        call: Call,
+        origin: Origin,
+        user: Option<Arc<str>>,
+        budget: BudgetGuard,
+    ) -> Self {
+        Self { turn, call, origin, user, budget }
     }
 
     pub(super) async fn run(
@@ -149,7 +158,7 @@ impl Job {
             context_tokens: served.context_tokens(),
             server: served.server(),
             stops_at_context: served.stops_at_context(),
-            cache_salt: snapshot.cache_salt.shared(),
+            cache_salt: &snapshot.cache_salt.of(self.user.as_deref()),
         })
     }
 }

@@ -5,6 +5,7 @@
 //! ```text
 //! handle ─ normalize ─ route ─ admit ─┬─ health, challenge    answered here
 //!                                     ├─ page                 ui
+//!                                     ├─ account              logging in, one's own password and keys
 //!                                     └─ api: read and judge the call
 //!                                          └─ generate: queue::Permit ─ upstream::send ─ answer
 //! ```
@@ -13,8 +14,10 @@
 //! budget, its connection to the model server) are guards that ride on the future first and on the response body
 //! after: however the request ends, also by the client leaving, each is given back exactly once, by `Drop`.
 
+mod account;
 mod admit;
 mod body;
+mod cors;
 mod generate;
 mod headers;
 mod models;
@@ -43,15 +46,19 @@ use http::{Request, Response};
 
 use self::respond::Context;
 use self::route::Route;
+use crate::access::{Caller, Surface};
 use crate::api::body::Incoming;
 use crate::api::{self, Call, Operation};
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal};
 use crate::sys::random;
 
+pub(crate) use self::account::Setup;
 pub(crate) use self::body::{Body, BodyError};
+pub(crate) use self::cors::Cors;
 pub(crate) use self::models::{Registry, Served};
 pub(crate) use self::respond::unread;
+pub(crate) use self::route::surface;
 pub(crate) use self::scheme::strict_transport_security;
 pub(crate) use self::snapshot::{Door, Snapshot};
 
@@ -120,7 +127,7 @@ pub(crate) async fn handle(
     let drained = respond::drain(&parts, &mut incoming).await;
     match answer {
         Ok(answer) => respond::answer(answer, record, &context),
-        Err(refusal) => respond::refusal(refusal, drained, record, &context, &snapshot.config.access.realm),
+        Err(refusal) => respond::refusal(refusal, drained, record, &context, &snapshot.config.access),
     }
 }
 
@@ -168,7 +175,9 @@ impl Visit<'_> {
         match route::find(&self.parts.method, target.path, &self.snapshot.config.policy.endpoints) {
             Route::Health => respond::health(&self.parts.method).map(Answer::Local),
             Route::Ready => {
-                let known = self.needs_https().is_ok() && admit::check(self, &target).is_ok();
+                let known = admit::host(self, &target).is_ok()
+                    && self.needs_https().is_ok()
+                    && admit::enter(self, Surface::Api, record).await.is_ok();
                 Ok(Answer::Local(respond::ready(self.snapshot, self.door, known)))
             }
             // Whoever asks knows a token that nobody can guess, and needs neither a known host nor an identity.
@@ -178,41 +187,93 @@ impl Visit<'_> {
                 if let Some(response) = self.https_elsewhere(&target) {
                     return Ok(Answer::Local(response));
                 }
-                admit::networks(self)?;
-                let request = crate::ui::PageRequest {
-                    method: &self.parts.method,
-                    path: target.path,
-                    headers: &self.parts.headers,
-                };
-                Box::pin(self.snapshot.site.answer(&request)).await.map(Answer::Page)
+                match admit::enter(self, Surface::Page, record).await {
+                    Ok(_) => {
+                        Box::pin(self.snapshot.site.answer(&self.page(target.path))).await.map(Answer::Page)
+                    }
+                    Err(refusal) => self.login_page(refusal, record).await,
+                }
+            }
+            Route::Account => {
+                admit::host(self, &target)?;
+                if let Some(response) = self.https_elsewhere(&target) {
+                    return Ok(Answer::Local(response));
+                }
+                admit::enter(self, Surface::Login, record).await?;
+                let pages = self.snapshot.account.as_ref().ok_or(Reason::NotFound)?;
+                // Four addresses of one document, beside the files that it is made of.
+                let is_file = target.path.ends_with(".js") || target.path.ends_with(".css");
+                let path = if is_file { target.path } else { "/account.html" };
+                Box::pin(pages.answer(&self.page(path))).await.map(Answer::Page)
+            }
+            Route::AccountApi(name) => {
+                admit::host(self, &target)?;
+                self.needs_https()?;
+                admit::enter(self, Surface::Login, record).await?;
+                Box::pin(account::run(self, name, incoming, record)).await
+            }
+            Route::Api(_) | Route::UnknownApi if self.parts.method == http::Method::OPTIONS => {
+                self.needs_https_here(&target)?;
+                match self.snapshot.cors.preflight(self.parts) {
+                    Some(answer) => answer.map(Answer::Local),
+                    None => {
+                        admit::enter(self, Surface::Api, record).await?;
+                        Err(Reason::NotFound.into())
+                    }
+                }
             }
             Route::Api(operation) => {
-                admit::host(self, &target)?;
-                self.needs_https()?;
-                admit::networks(self)?;
-                self.api(operation, target.path, incoming, record).await
+                self.needs_https_here(&target)?;
+                let caller = admit::enter(self, Surface::Api, record).await?;
+                self.api(operation, target.path, &caller, incoming, record).await
             }
             Route::UnknownApi => {
-                admit::host(self, &target)?;
-                self.needs_https()?;
-                admit::networks(self)?;
+                self.needs_https_here(&target)?;
+                admit::enter(self, Surface::Api, record).await?;
                 Err(Reason::NotFound.into())
             }
         }
+    }
+
+    /// A host that is served, over https where the site has it.
+    fn needs_https_here(&self, target: &normalize::Target<'_>) -> Result<(), Refusal> {
+        admit::host(self, target)?;
+        self.needs_https()
+    }
+
+    fn is_local(&self) -> bool {
+        self.door.is_local(self.snapshot)
+    }
+
+    fn page<'r>(&'r self, path: &'r str) -> crate::ui::PageRequest<'r> {
+        crate::ui::PageRequest { method: &self.parts.method, path, headers: &self.parts.headers }
+    }
+
+    /// The login page in place of one that asks for identity, for browsers that ask for a page. The status is still 401: it is
+    /// not what was asked for.
+    async fn login_page(&self, refusal: Refusal, record: &mut Record) -> Result<Answer, Refusal> {
+        let pages = self.snapshot.account.as_ref().filter(|_| self.snapshot.config.access.login_page);
+        let is_asked = refusal.reason.kind() == crate::reason::ErrorKind::Authentication
+            && crate::ui::wants_page(&self.parts.method, &self.parts.headers);
+        let Some(pages) = pages.filter(|_| is_asked) else { return Err(refusal) };
+        record.private = Some(refusal.private.as_ref().into());
+        let page = Box::pin(pages.in_place("/account.html", &self.page("/"), refusal.reason)).await?;
+        Ok(Answer::Page(page))
     }
 
     async fn api(
         &self,
         operation: Operation,
         path: &str,
+        caller: &Caller,
         incoming: &mut dyn Incoming,
         record: &mut Record,
     ) -> Result<Answer, Refusal> {
         match operation {
-            Operation::ListModels => Ok(Answer::Local(respond::models(self.snapshot))),
-            Operation::RetrieveModel => respond::model(self.snapshot, path).map(Answer::Local),
-            Operation::Transcriptions => Box::pin(transcribe::run(self, incoming, record)).await,
-            Operation::Realtime => Box::pin(realtime::run(self, incoming, record)).await,
+            Operation::ListModels => Ok(Answer::Local(respond::models(self.snapshot, caller))),
+            Operation::RetrieveModel => respond::model(self.snapshot, caller, path).map(Answer::Local),
+            Operation::Transcriptions => Box::pin(transcribe::run(self, caller, incoming, record)).await,
+            Operation::Realtime => Box::pin(realtime::run(self, caller, incoming, record)).await,
             Operation::Chat
             | Operation::Completions
             | Operation::Embeddings
@@ -221,14 +282,18 @@ impl Visit<'_> {
             | Operation::CountTokens
             | Operation::Rerank
             | Operation::Score => {
-                let (mut call, mut budget) = self.read(operation, incoming, record).await?;
+                let plan = self.snapshot.plan_of(caller);
+                let longest = plan.and_then(|plan| plan.max_output_tokens);
+                let (mut call, mut budget) = self.read(operation, longest, incoming, record).await?;
                 let served = self.snapshot.models.find(&call.facts.model)?;
+                models::may_use(self.snapshot, caller, served)?;
                 served.check(&call, &self.snapshot.config.policy)?;
                 if !call.wanted().is_empty() {
                     Box::pin(pictures::fetch(self, &mut call, &mut budget, record.bytes_in)).await?;
                 }
                 let origin = headers::Origin::of(self);
-                let job = generate::Job::new(turn::Turn::new(self.snapshot, served), call, origin, budget);
+                let turn = turn::Turn::new(self.snapshot, served);
+                let job = generate::Job::new(turn, call, origin, caller.name().cloned(), budget);
                 job.run(record, self.context, self.connection).await
             }
         }
@@ -247,6 +312,7 @@ impl Visit<'_> {
     async fn read(
         &self,
         operation: Operation,
+        max_output_tokens: Option<u32>,
         incoming: &mut dyn Incoming,
         record: &mut Record,
     ) -> Result<(Call, api::body::BudgetGuard), Refusal> {
@@ -255,12 +321,7 @@ impl Visit<'_> {
         api::body::check_headers(&self.parts.headers, bounds)?;
         let (body, budget) = api::body::collect(incoming, &self.door.budget, bounds).await?;
         record.bytes_in = body.len() as u64;
-        let rules = api::call::Rules {
-            limits: &config.limits,
-            policy: &config.policy,
-            // Nobody has another plan yet.
-            max_output_tokens: config.plans.first().and_then(|plan| plan.max_output_tokens),
-        };
+        let rules = api::call::Rules { limits: &config.limits, policy: &config.policy, max_output_tokens };
         let call = Call::judge(operation, &body, rules)?;
         record.model = Some(call.facts.model.clone());
         record.stream = call.facts.stream;

@@ -7,6 +7,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
+use super::snapshot::Snapshot;
+use crate::access::Caller;
 use crate::api::Call;
 use crate::config::{Engine, Modality, Model, Policy, Queue};
 use crate::queue::{Limits, Line};
@@ -122,6 +124,14 @@ impl Served {
             .collect()
     }
 
+    fn is_named(&self, name: &str) -> bool {
+        let facts = self.facts.load();
+        if self.config.name.is_empty() {
+            return facts.names.iter().any(|known| **known == *name);
+        }
+        self.config.name == name || self.config.aliases.iter().any(|alias| alias == name)
+    }
+
     /// What the model server calls it.
     pub(super) fn upstream_name(&self, asked: &Arc<str>) -> Arc<str> {
         if let Some(name) = &self.upstream_name {
@@ -182,6 +192,24 @@ impl Served {
         }
         Ok(())
     }
+}
+
+/// Whether this caller's plan and key allow the model, under whichever of its names.
+pub(super) fn may_use(snapshot: &Snapshot, caller: &Caller, served: &Served) -> Result<(), Refusal> {
+    let plan = snapshot.plan_of(caller);
+    let plan_allows =
+        plan.is_none_or(|plan| plan.models.iter().any(|model| model == "*" || served.is_named(model)));
+    let key = caller.key.as_ref().filter(|key| !key.models.is_empty());
+    let key_allows = key.is_none_or(|key| key.models.iter().any(|model| served.is_named(model)));
+    if plan_allows && key_allows {
+        return Ok(());
+    }
+    let private = match (plan_allows, plan, key) {
+        (false, Some(plan), _) => format!("plan.{}.models does not name it", plan.name),
+        (_, _, Some(key)) => format!("key {} does not name it", key.id),
+        _ => String::new(),
+    };
+    Err(Refusal::new(Reason::ModelNotAllowed).param("model").because(private))
 }
 
 fn limits(queue: &Queue) -> Limits {

@@ -8,16 +8,18 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
+use super::admit::own_origin;
 use super::headers::Origin;
-use super::models::Served;
+use super::models::{Served, may_use};
 use super::tunnel::{Session, Tunnel};
 use super::turn::Turn;
 use super::{Answer, Visit};
+use crate::access::Caller;
 use crate::api::Operation;
 use crate::api::body::{BudgetGuard, Incoming};
 use crate::observe::Record;
@@ -38,14 +40,17 @@ pub(super) struct Handshake {
 
 pub(super) async fn run(
     visit: &Visit<'_>,
+    caller: &Caller,
     incoming: &mut dyn Incoming,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     let parts = visit.parts;
     let origin = Origin::of(visit);
     let handshake = handshake(parts.version, &parts.headers)?;
-    page(&parts.headers, origin.is_tls())?;
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    own_origin(&parts.headers, host, origin.is_tls())?;
     let (asked, served) = model(visit, parts.uri.query())?;
+    may_use(visit.snapshot, caller, &served)?;
     (record.model, record.stream) = (Some(asked.clone()), true);
     let turn = Turn::new(visit.snapshot, &served);
     let begun = turn.run(None, async |permit| attempt(visit, &turn, &origin, permit).await).await;
@@ -107,28 +112,6 @@ fn handshake(version: Version, headers: &HeaderMap) -> Result<Handshake, Refusal
 fn protocol(headers: &HeaderMap) -> Option<&'static str> {
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter().filter_map(|value| value.to_str().ok());
     offered.flat_map(|value| value.split(',')).any(|word| word.trim() == PROTOCOL).then_some(PROTOCOL)
-}
-
-/// The page that a browser names has to be this site's own. Programs name none.
-fn page(headers: &HeaderMap, is_tls: bool) -> Result<(), Refusal> {
-    let mut origins = headers.get_all(ORIGIN).into_iter();
-    let Some(origin) = origins.next() else { return Ok(()) };
-    let refused = || Refusal::new(Reason::OriginRefused).because(format!("the Origin is {origin:?}"));
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).ok_or_else(refused)?;
-    let (scheme, authority) =
-        origin.to_str().ok().and_then(|origin| origin.split_once("://")).ok_or_else(refused)?;
-    let default_port = match scheme {
-        "https" => ":443",
-        // A page that somebody on the way could have written.
-        "http" if !is_tls => ":80",
-        _ => return Err(refused()),
-    };
-    let bare =
-        |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
-    match origins.next() {
-        None if bare(authority) == bare(host) => Ok(()),
-        _ => Err(refused()),
-    }
 }
 
 /// The model is named by the query. Where there is only one, nobody has to name it.
@@ -255,33 +238,6 @@ mod tests {
             assert_eq!(handshake.protocol, wanted, "{offered}");
             assert_eq!(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         }
-    }
-
-    #[test]
-    fn pages_of_other_sites_stay_out() {
-        for (host, origin, is_tls, wanted) in [
-            ("chat.example.com", "https://chat.example.com", true, true),
-            ("chat.example.com", "https://CHAT.example.com:443", true, true),
-            ("chat.example.com:443", "https://chat.example.com", true, true),
-            ("chat.example.com", "https://chat.example.com", false, true),
-            ("localhost:8080", "http://localhost:8080", false, true),
-            ("192.0.2.1", "http://192.0.2.1:80", false, true),
-            ("chat.example.com", "http://chat.example.com", true, false),
-            ("chat.example.com", "https://chat.example.com:8443", true, false),
-            ("localhost:8080", "http://localhost:3000", false, false),
-            ("chat.example.com", "https://evil.example", true, false),
-            ("chat.example.com", "https://chat.example.com.evil.example", true, false),
-            ("chat.example.com", "https://chat.example.com/", true, false),
-            ("chat.example.com", "null", true, false),
-            ("chat.example.com", "file://chat.example.com", false, false),
-            ("chat.example.com", "chat.example.com", false, false),
-        ] {
-            let found = page(&headers(&[("host", host), ("origin", origin)]), is_tls).is_ok();
-            assert_eq!(found, wanted, "{origin} at {host}");
-        }
-        let two = [("host", "a"), ("origin", "http://a"), ("origin", "http://a")];
-        assert!(page(&headers(&two), false).is_err());
-        assert!(page(&headers(&[]), true).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,18 +17,20 @@ use serde::Serialize;
 
 use super::body::{Body, Ending};
 use super::headers::X_REQUEST_ID;
-use super::models::Served;
+use super::models::{Served, may_use};
 use super::snapshot::{Door, Snapshot};
 use super::{Answer, Connection};
 use super::{route, scheme};
+use crate::access::Caller;
 use crate::api::body::{Incoming, Pace, next_piece};
 use crate::certificate::Challenges;
-use crate::config::Modality;
+use crate::config::{Access, Modality};
 use crate::observe::Record;
-use crate::reason::{Reason, Refusal, Shape};
+use crate::reason::{ErrorKind, Reason, Refusal, Shape};
 use crate::types::{ModelState, Tongue};
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const X_PORTICO_PAGE: HeaderName = HeaderName::from_static("x-portico-page");
 const X_PORTICO_QUEUE_POSITION: HeaderName = HeaderName::from_static("x-portico-queue-position");
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -46,6 +49,10 @@ pub(super) struct Context {
     version: Version,
     connection: Rc<dyn Connection>,
     hsts: Option<HeaderValue>,
+    /// On answers of the API, where pages of other sites may use it; the origin, if it is one of theirs.
+    cors: Option<(Arc<Snapshot>, Option<HeaderValue>)>,
+    /// Portico's own page asks, which says itself who it is.
+    is_own_page: bool,
 }
 
 impl Context {
@@ -53,7 +60,7 @@ impl Context {
         parts: &Parts,
         id: [u8; 32],
         connection: &Rc<dyn Connection>,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
     ) -> Self {
         let hsts = snapshot.hsts.as_ref().filter(|_| {
             connection.tls().is_some()
@@ -68,6 +75,9 @@ impl Context {
             version: parts.version,
             connection: connection.clone(),
             hsts: hsts.cloned(),
+            cors: (snapshot.cors.is_on() && route::is_api(parts.uri.path()))
+                .then(|| (snapshot.clone(), snapshot.cors.granted(&parts.headers))),
+            is_own_page: parts.headers.contains_key(X_PORTICO_PAGE),
         }
     }
 
@@ -76,6 +86,9 @@ impl Context {
         headers.insert(X_REQUEST_ID, self.id.clone());
         if let Some(hsts) = &self.hsts {
             headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        if let Some((snapshot, granted)) = &self.cors {
+            snapshot.cors.sign(granted.as_ref(), headers);
         }
     }
 
@@ -86,6 +99,7 @@ impl Context {
 
 fn shape(path: &str) -> Shape {
     match path {
+        _ if path.starts_with("/account/api/") => Shape::OpenAi,
         "/v1/messages" | "/v1/messages/count_tokens" => Shape::Anthropic,
         path if route::is_api(path) => Shape::OpenAi,
         _ => Shape::Plain,
@@ -186,7 +200,7 @@ pub(super) fn refusal(
     drained: bool,
     mut record: Record,
     context: &Context,
-    realm: &str,
+    access: &Access,
 ) -> Response<Body> {
     let (bytes, content_type) = refusal.body(context.shape, context.tongue);
     let reason = refusal.reason;
@@ -203,10 +217,11 @@ pub(super) fn refusal(
     if let Some(after) = refusal.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     }
-    // Programs are told how to say who they are; a page would only make the browser show its own box.
-    if reason == Reason::IdentityRequired
-        && context.shape != Shape::Plain
-        && let Ok(challenge) = HeaderValue::from_str(&basic(realm))
+    // Programs are told how to say who they are. Portico's own pages know, and a browser would show its own box.
+    let is_asked = reason.kind() == ErrorKind::Authentication && !context.is_own_page;
+    if is_asked
+        && (context.shape != Shape::Plain || !access.login_page)
+        && let Ok(challenge) = HeaderValue::from_str(&basic(&access.realm))
     {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
@@ -328,17 +343,19 @@ struct ModelEntry<'a> {
     alias_of: Option<&'a str>,
 }
 
-pub(super) fn models(snapshot: &Snapshot) -> Response<Bytes> {
-    let data = snapshot.models.all().iter().flat_map(entries).collect();
+pub(super) fn models(snapshot: &Snapshot, caller: &Caller) -> Response<Bytes> {
+    let usable = snapshot.models.all().iter().filter(|served| may_use(snapshot, caller, served).is_ok());
+    let data = usable.flat_map(entries).collect();
     json(&ModelList { object: "list", data })
 }
 
 /// `GET /v1/models/{id}`; clients encode what they like of an id, and slashes in it or not. Answered here, so that
 /// no reader behind Portico could read the path differently.
-pub(super) fn model(snapshot: &Snapshot, path: &str) -> Result<Response<Bytes>, Refusal> {
+pub(super) fn model(snapshot: &Snapshot, caller: &Caller, path: &str) -> Result<Response<Bytes>, Refusal> {
     let unknown = || Refusal::new(Reason::ModelNotFound).param("model");
     let id = path.strip_prefix("/v1/models/").and_then(route::decoded).ok_or_else(unknown)?;
     let served = snapshot.models.find(&id)?;
+    may_use(snapshot, caller, served)?;
     entries(served).find(|entry| *entry.id == *id).map(|entry| json(&entry)).ok_or_else(unknown)
 }
 

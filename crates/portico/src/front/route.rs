@@ -2,33 +2,55 @@
 
 use http::Method;
 
+use crate::access::Surface;
 use crate::api::Operation;
 use crate::certificate::HTTP_01_PREFIX;
 use crate::config::Endpoint;
 use crate::types::percent_decoded;
 
+/// What the pages of identity are made of, which everybody may load.
+const ACCOUNT_ASSETS: &str = "/account/assets/";
+const ACCOUNT_API: &str = "/account/api/";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
+pub(crate) enum Route<'p> {
     Health,
     Ready,
     /// A certificate authority's question.
     Challenge,
     Api(Operation),
+    /// A page of identity.
+    Account,
+    /// What those pages ask for: the path behind `/account/api/`.
+    AccountApi(&'p str),
     /// Under `/v1/`, in whatever spelling, and not one of the operations.
     UnknownApi,
     Page,
 }
 
-pub(crate) fn find(method: &Method, path: &str, endpoints: &[Endpoint]) -> Route {
+pub(crate) fn find<'p>(method: &Method, path: &'p str, endpoints: &[Endpoint]) -> Route<'p> {
     match path {
         "/health" => Route::Health,
         "/health/ready" => Route::Ready,
+        "/login" | "/account" | "/invite" | "/setup" => Route::Account,
         _ if path.starts_with(HTTP_01_PREFIX) => Route::Challenge,
+        _ if path.starts_with(ACCOUNT_ASSETS) => Route::Account,
+        _ if path.starts_with(ACCOUNT_API) => Route::AccountApi(&path[ACCOUNT_API.len()..]),
         _ => match Operation::find(method, path, endpoints) {
             Some(operation) => Route::Api(operation),
             None if is_api(path) => Route::UnknownApi,
             None => Route::Page,
         },
+    }
+}
+
+/// What of Portico a request asks for; `None`: what is open to everybody.
+pub(crate) fn surface(method: &Method, path: &str, endpoints: &[Endpoint]) -> Option<Surface> {
+    match find(method, path, endpoints) {
+        Route::Health | Route::Ready | Route::Challenge => None,
+        Route::Account | Route::AccountApi(_) => Some(Surface::Login),
+        Route::Page => Some(Surface::Page),
+        Route::Api(_) | Route::UnknownApi => Some(Surface::Api),
     }
 }
 

@@ -13,8 +13,10 @@ use bytes::Bytes;
 
 use super::generate::{LARGEST_ANSWER_BYTES, Whole, exchange_refusal};
 use super::headers::Origin;
+use super::models::may_use;
 use super::turn::Turn;
 use super::{Answer, Visit};
+use crate::access::Caller;
 use crate::api::body::{Bounds, BudgetGuard, Incoming, Patience, check_length, is_plain, too_large};
 use crate::api::transcription::{Format, Upload};
 use crate::api::{Operation, answer, multipart};
@@ -31,6 +33,7 @@ const READ_FIRST_BYTES: u64 = 1 << 20;
 
 pub(super) async fn run(
     visit: &Visit<'_>,
+    caller: &Caller,
     incoming: &mut dyn Incoming,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
@@ -58,19 +61,21 @@ pub(super) async fn run(
         is_ended: false,
         opening: None,
     });
-    let answered = answered(visit, &form, record).await;
+    let answered = answered(visit, caller, &form, record).await;
     record.bytes_in = form.borrow().received_bytes;
     answered.map(Answer::Whole)
 }
 
 async fn answered(
     visit: &Visit<'_>,
+    caller: &Caller,
     form: &RefCell<Form<'_>>,
     record: &mut Record,
 ) -> Result<Whole, Refusal> {
     let asked = std::future::poll_fn(|cx| form.borrow_mut().poll_begun(cx)).await?;
     record.model = Some(asked.clone());
     let served = visit.snapshot.models.find(&asked)?;
+    may_use(visit.snapshot, caller, served)?;
     let opening = form.borrow().upload.opening(&served.upstream_name(&asked));
     form.borrow_mut().opening = Some(opening);
     let turn = Turn::new(visit.snapshot, served);

@@ -17,6 +17,10 @@ pub(crate) struct Outcome {
     pub(crate) time: Duration,
     pub(crate) id: [u8; 32],
     pub(crate) remote: IpAddr,
+    /// Who it is, where that is known.
+    pub(crate) user: Option<Arc<str>>,
+    /// The id of the API key that was used.
+    pub(crate) key: Option<Arc<str>>,
     pub(crate) method: http::Method,
     /// Only its path is ever written. `None`: what came was no request.
     pub(crate) uri: Option<http::Uri>,
@@ -88,6 +92,8 @@ impl Record {
                 time: Duration::ZERO,
                 id,
                 remote,
+                user: None,
+                key: None,
                 method: request.method.clone(),
                 uri: Some(request.uri.clone()),
                 version: request.version,

@@ -52,7 +52,6 @@ pub(crate) enum ErrorKind {
     Authentication,
     Permission,
     NotFound,
-    #[expect(dead_code, reason = "plans and their limits come with quotas; the word is already promised")]
     RateLimit,
     Overloaded,
     Upstream,
@@ -116,15 +115,40 @@ reasons! {
     HeadersTooLarge 431 InvalidRequest "headers_too_large"
         "The request's headers are larger or more than allowed." "请求头过大或过多。";
 
+    AmbiguousCredentials 400 InvalidRequest "ambiguous_credentials"
+        "The request carries two credentials in its headers. Send one: Authorization or X-Api-Key."
+        "请求头中带有两个凭据。请只发送一个:Authorization 或 X-Api-Key。";
+    PasswordRefused 400 InvalidRequest "password_refused"
+        "This password is not accepted." "不接受此密码。";
     IdentityRequired 401 Authentication "identity_required"
-        "This address is not among those that may come in." "该地址不在允许访问的范围内。";
+        "Say who you are: with an API key (Authorization: Bearer pk-…), with a name and a password (Basic), or by logging in on the page."
+        "请表明身份:使用 API 密钥(Authorization: Bearer pk-…)、用户名和密码(Basic),或在页面上登录。";
+    WrongCredentials 401 Authentication "wrong_credentials"
+        "The name or the password is wrong." "用户名或密码错误。";
+    InvalidKey 401 Authentication "invalid_api_key"
+        "This API key is not known here. Check that it was copied whole; whoever runs this server can make a new one."
+        "此处没有该 API 密钥。请检查是否复制完整;服务器管理员可以创建新的密钥。";
+    KeyExpired 401 Authentication "key_expired"
+        "This API key has expired. Make a new one on the account page, or ask whoever runs this server."
+        "该 API 密钥已过期。请在账户页面创建新的密钥,或联系服务器管理员。";
+    KeyRevoked 401 Authentication "key_revoked"
+        "This API key was revoked. Make a new one on the account page, or ask whoever runs this server."
+        "该 API 密钥已被吊销。请在账户页面创建新的密钥,或联系服务器管理员。";
+    SessionExpired 401 Authentication "session_expired"
+        "The session has ended. Log in again." "会话已结束。请重新登录。";
+    TooManyAttempts 429 RateLimit "too_many_attempts"
+        "Too many wrong passwords. Wait as long as Retry-After says; API keys and browsers that are logged in go on working."
+        "密码错误次数过多。请等待 Retry-After 所示的时间;API 密钥和已登录的浏览器不受影响。";
     NetworkRefused 403 Permission "network_refused"
         "This network may not use this service." "该网络不允许使用此服务。";
     NotLocal 403 Permission "not_local"
         "Portico runs in local mode: it answers only programs and browsers on this machine, reached as localhost and without a proxy or tunnel in between. To share it, set site.names and [access] in portico.toml."
         "Portico 处于本地模式:只接受本机程序和浏览器以 localhost 直接访问,中间不能有代理或隧道。要共享,请在 portico.toml 中设置 site.names 和 [access]。";
     OriginRefused 403 Permission "origin_refused"
-        "A page of another site may not open a session here." "其他网站的页面不能在此打开会话。";
+        "A page of another site may not do this here." "其他网站的页面不能在此执行该操作。";
+    ModelNotAllowed 403 Permission "model_not_allowed"
+        "This model may not be used with this key or plan. GET /v1/models lists those that may."
+        "此密钥或套餐不能使用该模型。GET /v1/models 会列出可用的模型。";
     HttpsRequired 403 Permission "https_required"
         "This site is served over https only: use https:// in the address. A key that was sent with this request went over the network in the clear; consider replacing it."
         "此站点只通过 https 提供服务:请在地址中使用 https://。随本次请求发送的密钥已在网络上明文传输,建议更换。";
@@ -138,6 +162,13 @@ reasons! {
     MethodNotAllowed 405 InvalidRequest "method_not_allowed" "This method is not allowed here." "此处不允许该方法。";
     RangeNotSatisfiable 416 InvalidRequest "range_not_satisfiable" "The file does not have that range." "文件没有该范围。";
     ModelNotFound 404 NotFound "model_not_found" "There is no such model." "没有这个模型。";
+
+    InvitationInvalid 410 NotFound "invitation_invalid"
+        "This invitation was used already, or is too old. Ask for a new one (portico user invite NAME)."
+        "该邀请链接已被使用或已过期。请索取新的链接(portico user invite 用户名)。";
+    SetupLinkInvalid 410 NotFound "setup_link_invalid"
+        "This link was used already, is older than 15 minutes, or somebody exists already. Restart Portico for a new one, or add somebody with: portico user add NAME --role operator."
+        "该链接已被使用、超过 15 分钟或已有用户存在。重启 Portico 可获得新的链接,或用 portico user add 用户名 --role operator 添加用户。";
 
     ServerBusy 503 Overloaded "server_busy"
         "The server is holding as many requests as it can. Try again in a moment." "服务器同时处理的请求已达上限,请稍后再试。";
@@ -189,7 +220,8 @@ mod tests {
                 200 | 499 => &[ErrorKind::None],
                 401 => &[ErrorKind::Authentication],
                 403 => &[ErrorKind::Permission],
-                404 => &[ErrorKind::NotFound],
+                404 | 410 => &[ErrorKind::NotFound],
+                429 => &[ErrorKind::RateLimit],
                 408 | 504 => &[ErrorKind::Timeout],
                 500 => &[ErrorKind::Internal],
                 502 => &[ErrorKind::Upstream],

@@ -9,4 +9,4 @@ mod lock;
 mod signals;
 mod start;
 
-pub(crate) use start::{Announce, StartError, serve};
+pub(crate) use start::{Announce, StartError, Who, serve};

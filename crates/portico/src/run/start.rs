@@ -16,7 +16,7 @@ use crate::api::CacheSalt;
 use crate::config::{Config, Engine, Environment, Loaded, Problems};
 use crate::control::{self, Certificates, Control, ErrorLog, Plan};
 use crate::fetch::Fetcher;
-use crate::front::{Door, Snapshot, strict_transport_security};
+use crate::front::{Cors, Door, Setup, Snapshot, strict_transport_security};
 use crate::listen::{self, BindError, Bound, Connections, Phase, Scheme};
 use crate::observe::AccessLog;
 use crate::supervise::Supervised;
@@ -35,6 +35,20 @@ pub(crate) enum StartError {
 pub(crate) struct Announce<'a> {
     pub(crate) listeners: &'a [(Scheme, std::net::SocketAddr)],
     pub(crate) config: &'a Config,
+    pub(crate) who: Who,
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Programs and browsers on this machine.
+    Local,
+    /// Whoever comes from `access.allow`, and whoever is known.
+    Networks,
+    /// Whoever is known.
+    Known,
+    /// Nobody yet. The token of the link by which the first user is made; `None` where there are users, none of whom may.
+    Nobody { setup: Option<String> },
 }
 
 /// Serves until it is told to stop. Returns when every connection, log line and model process is done with.
@@ -51,6 +65,7 @@ pub(crate) fn serve(
         .map_err(|error| other(control::unopened::error_log(&config.log, &error)))?;
     let _last_words = error_log.last_words();
     let _lock = prepare_data_dir(&config)?;
+    let accounts = control::open_accounts(&config).map_err(StartError::Other)?;
     let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (listeners, has_https) = bind(&config, threads).map_err(|error| other(error.text()))?;
@@ -88,17 +103,21 @@ pub(crate) fn serve(
         let control = Arc::new(Control {
             door: Arc::new(Door {
                 snapshot: ArcSwap::from_pointee(Snapshot {
-                    mode: config.mode(),
+                    is_local: config.describes_local_mode(),
                     access: Rules::new(&config),
+                    cors: Cors::new(&config.cors),
                     hsts: strict_transport_security(&config),
                     tls,
                     models: control::registry(&models),
                     site,
+                    account: Site::account().map(Arc::new),
                     cache_salt,
                     config: config.clone(),
                 }),
                 budget: Arc::default(),
                 fetcher: Fetcher::default(),
+                accounts,
+                setup: Setup::default(),
                 challenges: certificates.as_ref().map(Certificates::challenges).unwrap_or_default(),
                 draining: false.into(),
             }),
@@ -133,13 +152,38 @@ pub(crate) fn serve(
         })?;
         let admin = tokio::spawn(admin::serve(admin, control.clone()));
         let file = tokio::spawn(control::watch_file(control.clone()));
-        announce(Announce { listeners: &control.listeners, config: &config });
+        let people = tokio::spawn(control::watch_accounts(control.clone()));
+        let who = who(&control.door, &config).map_err(|error| {
+            StartError::Other(text!(
+                "the kernel gives no random numbers: {error}",
+                "内核无法提供随机数:{error}"
+            ))
+        })?;
+        announce(Announce { listeners: &control.listeners, config: &config, who });
         run(&control, signals, threads).await;
         file.abort();
+        people.abort();
         admin.abort();
         let _ = std::fs::remove_file(&config.listen.admin);
         Ok(())
     })
+}
+
+/// Who may come in; the link of a first start, where it is one.
+fn who(door: &Door, config: &Config) -> std::io::Result<Who> {
+    let authenticator = door.accounts.authenticator();
+    let directory = authenticator.directory();
+    if door.is_local(&door.snapshot.load()) {
+        return Ok(Who::Local);
+    }
+    if config.lets_networks_in() {
+        return Ok(Who::Networks);
+    }
+    if directory.lets_anybody_in(jiff::Timestamp::now()) {
+        return Ok(Who::Known);
+    }
+    let setup = if directory.is_empty() { Some(door.setup.begin()?) } else { None };
+    Ok(Who::Nobody { setup })
 }
 
 /// The sockets, and whether https is among them. Where nobody has written `listen.https`, and nobody waits for it by a

@@ -14,5 +14,6 @@ pub(crate) mod process;
 pub(crate) mod procfs;
 pub(crate) mod random;
 pub(crate) mod read_buffer;
+pub(crate) mod terminal;
 pub(crate) mod trusted;
 pub(crate) mod users;

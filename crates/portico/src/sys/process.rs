@@ -35,6 +35,12 @@ pub(crate) async fn spawn(mut command: Command) -> io::Result<Child> {
     child.await.map_err(|_| io::Error::other("the thread that starts processes is gone"))?
 }
 
+/// Lets everybody else go first. Only of this thread: Linux keeps priorities by thread, whatever POSIX says.
+pub(crate) fn lower_thread_priority() {
+    // Where it may not be lowered, it is not.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
+}
+
 fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
     static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
     if let Some(sender) = SPAWNER.get() {

@@ -15,12 +15,15 @@ fn seed() -> u64 {
     RandomState::new().build_hasher().finish() | 1
 }
 
+/// Secrets. `/dev/urandom` never blocks and never runs dry; it fails only where `/dev` is not mounted.
+pub(crate) fn fill(bytes: &mut [u8]) -> io::Result<()> {
+    File::open("/dev/urandom")?.read_exact(bytes)
+}
+
 /// `bytes` random bytes as lower-case hexadecimal digits.
-///
-/// `/dev/urandom` never blocks and never runs dry; it fails only where `/dev` is not mounted.
 pub(crate) fn hex(bytes: usize) -> io::Result<String> {
     let mut buffer = vec![0_u8; bytes];
-    File::open("/dev/urandom")?.read_exact(&mut buffer)?;
+    fill(&mut buffer)?;
     Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -20,6 +20,17 @@ pub(crate) fn find(name: &str) -> Option<User> {
     })
 }
 
+/// What this machine calls a user, or his number.
+pub(crate) fn name_of(user: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let found = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(user)).then(|| name.to_owned())
+    });
+    found.unwrap_or_else(|| user.to_string())
+}
+
 fn user_in(passwd: &str, name: &str) -> Option<User> {
     passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();

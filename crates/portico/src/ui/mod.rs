@@ -29,6 +29,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 pub(crate) use self::body::Body;
@@ -56,6 +57,14 @@ pub(crate) struct Site {
 enum Pages {
     BuiltIn(&'static [Asset]),
     Folder(Arc<Folder>, Compressor),
+}
+
+/// The document of all pages of identity.
+const ACCOUNT: &str = "account.html";
+
+/// Whether a person's browser asks for a page, and not for a part of one.
+pub(crate) fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && negotiate::wants_page(headers)
 }
 
 /// What a page needs to know of a request.
@@ -90,6 +99,12 @@ impl Site {
         Ok(Self::of(pages, &index))
     }
 
+    /// The built-in pages of identity, whatever the site's own are. `None`: this program has none.
+    pub(crate) fn account() -> Option<Self> {
+        let assets = embedded::built_in()?;
+        embedded::find(assets, ACCOUNT).map(|_| Self::of(Pages::BuiltIn(assets), ACCOUNT))
+    }
+
     fn of(pages: Pages, index: &str) -> Self {
         Self { pages, index: Arc::from(index), boundaries: RandomState::new() }
     }
@@ -122,6 +137,27 @@ impl Site {
         for (name, value) in self.guards() {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
+        Ok(response)
+    }
+
+    /// A built-in file in place of what was asked for, which is refused for `reason`. Nothing in between may keep it.
+    pub(crate) async fn in_place(
+        &self,
+        path: &str,
+        request: &PageRequest<'_>,
+        reason: Reason,
+    ) -> Result<Response<Body>, Refusal> {
+        let accepted = request.headers.get_all(ACCEPT_ENCODING).iter().cloned();
+        let headers: HeaderMap = accepted.map(|value| (ACCEPT_ENCODING, value)).collect();
+        let request = PageRequest { method: request.method, path, headers: &headers };
+        let mut response = self.answer(&request).await?;
+        *response.status_mut() = reason.status();
+        let headers = response.headers_mut();
+        for name in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
+            headers.remove(name);
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(reason);
         Ok(response)
     }
 

@@ -76,7 +76,7 @@ table! {
     STORE "store"
     "Where users, keys and usage are kept." "用户、密钥和用量的存储。";
 
-    URL "url": Form<String> = Form { read: form::store_url, words: &[], is: Text::fixed("sqlite:FILE", "sqlite:文件") }, Is(r#""sqlite:portico.db""#), Later,
+    URL "url": Form<String> = Form { read: form::store_url, words: &[], is: Text::fixed("sqlite:FILE", "sqlite:文件") }, Is(r#""sqlite:portico.db""#), Yes,
         "The database. A relative file is meant from data_dir.", "数据库。相对路径以 data_dir 为起点。";
     KEEP_USAGE "keep_usage": Period = Period::between("1d", "3650d"), Is(r#""400d""#), Later,
         "How long the ledger of usage is kept.", "用量记录的保留时间。";

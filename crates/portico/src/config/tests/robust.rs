@@ -17,7 +17,7 @@ fn survive(text: &str) {
         assert_eq!(parsed.as_array().map(Vec::len), Some(problems.len()));
     }
     if let Ok(loaded) = read(text) {
-        let _verdict = may_start(&loaded.config);
+        let _is_local = loaded.config.describes_local_mode();
     }
 }
 

@@ -64,10 +64,9 @@ fn programs_get_json() {
 
 #[test]
 fn run_says_why_it_does_not_start() {
-    let text = "[site]\nnames = [\"chat.example.com\"]\n\n[access]\nhtpasswd = \"/etc/htpasswd\"\n";
+    let text = "[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"nobody\"\n";
     let loaded = valid(text);
-    let mut list = unbuilt(&loaded);
-    list.extend(may_start(&loaded.config).err().map(|problem| *problem));
+    let list = unbuilt(&loaded);
     insta::assert_snapshot!(
         "refused",
         Render { tongue: Tongue::English, colour: false }.all(&loaded.document, &list)

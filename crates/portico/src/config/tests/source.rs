@@ -96,7 +96,6 @@ fn the_examples_are_accepted() {
         let loaded = load(Some(&path), &environment)
             .unwrap_or_else(|problems| panic!("{}", shown(&problems, Tongue::English)));
         if path.file_name().is_some_and(|name| name != "portico.toml") {
-            assert_eq!(may_start(&loaded.config), Ok(()), "{}", path.display());
             assert_eq!(remarks(&loaded), [], "{}", path.display());
         }
         count += 1;

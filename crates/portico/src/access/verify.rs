@@ -1,0 +1,226 @@
+//! Passwords are verified here: on threads of their own, of low priority, behind a queue that refuses.
+//!
+//! What was right is remembered for a minute under a key that only this process knows, so that scripts which send a name
+//! and a password with every call pay for it once. What is remembered is bound to the hash that was verified against: another
+//! password, and it is void. The same question asked by many at once is answered once.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use tokio::sync::oneshot;
+
+use super::password::{self, PasswordHash};
+use crate::sys::clock::Instant;
+use crate::sys::process::lower_thread_priority;
+use crate::sys::random;
+
+/// What waits to be verified. Each takes from one to some hundred milliseconds.
+const QUEUE: usize = 64;
+const REMEMBERED: Duration = Duration::from_secs(60);
+const MOST_REMEMBERED: usize = 4096;
+
+/// A name, a password and the hash that they are held against, as an HMAC under a key of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Fingerprint([u8; 32]);
+
+/// More wait to be verified than may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+pub(crate) struct Verifier {
+    shared: Arc<Shared>,
+    jobs: SyncSender<Job>,
+}
+
+struct Shared {
+    key: hmac::Key,
+    right: Mutex<HashMap<Fingerprint, Instant>>,
+    /// Who waits for the same answer.
+    waiting: Mutex<HashMap<Fingerprint, Vec<oneshot::Sender<bool>>>>,
+}
+
+enum Job {
+    Verify { fingerprint: Fingerprint, hash: PasswordHash, password: Vec<u8>, remember: bool },
+    Hash { password: Vec<u8>, answer: oneshot::Sender<std::io::Result<PasswordHash>> },
+}
+
+impl Verifier {
+    /// Starts its threads, half as many as there are processors. They end with it.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let mut key = [0_u8; 32];
+        random::fill(&mut key)?;
+        let shared = Arc::new(Shared {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            right: Mutex::default(),
+            waiting: Mutex::default(),
+        });
+        let (jobs, queue) = sync_channel(QUEUE);
+        let queue = Arc::new(Mutex::new(queue));
+        let threads = std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).clamp(1, 4));
+        for _ in 0..threads {
+            let (shared, queue) = (shared.clone(), queue.clone());
+            std::thread::Builder::new().name("passwords".to_owned()).spawn(move || work(&shared, &queue))?;
+        }
+        Ok(Self { shared, jobs })
+    }
+
+    pub(crate) fn fingerprint(&self, name: &str, hash: &PasswordHash, password: &[u8]) -> Fingerprint {
+        let mut context = hmac::Context::with_key(&self.shared.key);
+        for piece in [name.as_bytes(), hash.as_str().as_bytes(), password] {
+            context.update(&(piece.len() as u64).to_be_bytes());
+            context.update(piece);
+        }
+        let mut fingerprint = [0_u8; 32];
+        fingerprint.copy_from_slice(context.sign().as_ref());
+        Fingerprint(fingerprint)
+    }
+
+    /// It was verified less than a minute ago.
+    pub(crate) fn is_remembered(&self, fingerprint: Fingerprint, now: Instant) -> bool {
+        let right = lock(&self.shared.right);
+        right.get(&fingerprint).is_some_and(|since| now.saturating_duration_since(*since) < REMEMBERED)
+    }
+
+    /// Whether somebody else waits for the same answer already, so that asking costs nothing.
+    pub(crate) fn is_asked(&self, fingerprint: Fingerprint) -> bool {
+        lock(&self.shared.waiting).contains_key(&fingerprint)
+    }
+
+    /// Whether the password is that of the hash. `remember`: where it is, for the next minute. Dropping the future does not
+    /// stop what has begun.
+    pub(crate) async fn verify(
+        &self,
+        fingerprint: Fingerprint,
+        hash: &PasswordHash,
+        password: &[u8],
+        remember: bool,
+    ) -> Result<bool, Busy> {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut waiting = lock(&self.shared.waiting);
+            match waiting.get_mut(&fingerprint) {
+                Some(others) => others.push(sender),
+                None => {
+                    let job = Job::Verify {
+                        fingerprint,
+                        hash: hash.clone(),
+                        password: password.to_vec(),
+                        remember,
+                    };
+                    self.jobs.try_send(job).map_err(|_full: TrySendError<_>| Busy)?;
+                    waiting.insert(fingerprint, vec![sender]);
+                }
+            }
+        }
+        receiver.await.map_err(|_gone| Busy)
+    }
+
+    /// The hash of a new password.
+    pub(crate) async fn hash(&self, password: &[u8]) -> Result<std::io::Result<PasswordHash>, Busy> {
+        let (answer, receiver) = oneshot::channel();
+        self.jobs.try_send(Job::Hash { password: password.to_vec(), answer }).map_err(|_full| Busy)?;
+        receiver.await.map_err(|_gone| Busy)
+    }
+}
+
+fn work(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
+    // What is verified here may be anybody's guess; live answers come first.
+    lower_thread_priority();
+    loop {
+        let next = lock(queue).recv();
+        match next {
+            Ok(Job::Verify { fingerprint, hash, password, remember }) => {
+                let is_right = hash.is_of(&password);
+                if is_right && remember {
+                    shared.remember(fingerprint, Instant::now());
+                }
+                let waiting = lock(&shared.waiting).remove(&fingerprint);
+                for answer in waiting.into_iter().flatten() {
+                    // Whoever has asked may have left.
+                    let _ = answer.send(is_right);
+                }
+            }
+            Ok(Job::Hash { password, answer }) => {
+                let _ = answer.send(password::hash(&password));
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+impl Shared {
+    fn remember(&self, fingerprint: Fingerprint, now: Instant) {
+        let mut right = lock(&self.right);
+        if right.len() >= MOST_REMEMBERED {
+            right.retain(|_, since| now.saturating_duration_since(*since) < REMEMBERED);
+        }
+        if right.len() < MOST_REMEMBERED {
+            right.insert(fingerprint, now);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four rounds of bcrypt: a few milliseconds.
+    const CHEAP: &str = "$2y$04$nprOqyjS.m5E7dEfQIwXX..Vr6gd0.QfetwThPAy1j5gQtouswTs6";
+
+    #[tokio::test]
+    async fn what_was_right_is_remembered_with_its_hash() {
+        let verifier = Verifier::start().unwrap();
+        let hash = PasswordHash::parse(CHEAP).unwrap();
+        let password = "x".repeat(80).into_bytes();
+        let right = verifier.fingerprint("ida", &hash, &password);
+        let now = Instant::now();
+        assert!(!verifier.is_remembered(right, now));
+        assert_eq!(verifier.verify(right, &hash, &password, true).await, Ok(true));
+        assert!(verifier.is_remembered(right, Instant::now()));
+        assert!(!verifier.is_remembered(right, now + REMEMBERED * 2), "for a minute");
+        let wrong = verifier.fingerprint("ida", &hash, b"other");
+        assert_eq!(verifier.verify(wrong, &hash, b"other", true).await, Ok(false));
+        assert!(!verifier.is_remembered(wrong, Instant::now()));
+        let changed = PasswordHash::parse(&CHEAP.replace("$04$np", "$04$nq")).unwrap();
+        assert_ne!(verifier.fingerprint("ida", &changed, &password), right, "bound to the hash");
+        assert_ne!(verifier.fingerprint("adi", &hash, &password), right, "bound to the name");
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_the_same_are_one_and_too_many_others_are_refused() {
+        let verifier = Arc::new(Verifier::start().unwrap());
+        let hash = PasswordHash::parse(CHEAP).unwrap();
+        let ask = |password: String| {
+            let (verifier, hash) = (verifier.clone(), hash.clone());
+            let fingerprint = verifier.fingerprint("ida", &hash, password.as_bytes());
+            async move { verifier.verify(fingerprint, &hash, password.as_bytes(), false).await }
+        };
+        let same: Vec<_> = (0..1000).map(|_| tokio::spawn(ask("x".repeat(80)))).collect();
+        for asked in same {
+            assert_eq!(asked.await.unwrap(), Ok(true));
+        }
+        let others: Vec<_> = (0..1000).map(|n| tokio::spawn(ask(n.to_string()))).collect();
+        let mut refused = 0;
+        for asked in others {
+            match asked.await.unwrap() {
+                Ok(is_right) => assert!(!is_right),
+                Err(Busy) => refused += 1,
+            }
+        }
+        assert!(refused > 800, "{refused} of 1000");
+    }
+
+    #[tokio::test]
+    async fn a_new_hash_is_made_here_too() {
+        let verifier = Verifier::start().unwrap();
+        let hash = verifier.hash(b"long enough").await.unwrap().unwrap();
+        assert!(hash.is_of(b"long enough"));
+    }
+}

@@ -1,0 +1,123 @@
+//! Who may come in, as long as the process runs: the store and the htpasswd file opened, watched and looked after.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::process::Control;
+use crate::access::{Accounts, Authenticator, Htpasswd, StorePlace, read_htpasswd};
+use crate::config::Config;
+use crate::store::Found;
+use crate::sys::files::stamp;
+use crate::types::{Text, text};
+
+/// A changed file is in force within a second.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often the use of keys is written down, and the head of the audit trail logged where it has moved.
+const KEEP: Duration = Duration::from_secs(60);
+
+/// Before anything listens: what is missing stops the start.
+pub(crate) fn open(config: &Config) -> Result<Accounts, Text> {
+    let htpasswd = htpasswd(config)?;
+    let authenticator = Authenticator::new(config.access.lockout.clone()).map_err(|error| {
+        text!("what verifies passwords can't be started: {error}", "无法启动密码验证:{error}")
+    })?;
+    let place = StorePlace { data_dir: config.site.data_dir.clone(), database: config.database() };
+    // In local mode nobody is asked who he is: the first user makes the store.
+    let open = !config.describes_local_mode();
+    let (accounts, found) =
+        Accounts::start(place, htpasswd, Arc::new(authenticator), open).map_err(|error| error.text())?;
+    match found {
+        Some(Found::SetAside { to, why }) => {
+            let to = to.display();
+            tracing::error!(%to, why, "THE STORE WAS DAMAGED and is set aside: no user and no key is known any more. `portico restore` brings a backup back");
+        }
+        Some(Found::Lost) => {
+            let path = config.database();
+            tracing::error!(path = %path.display(), "THE STORE IS GONE: no user and no key is known any more. `portico restore` brings a backup back");
+        }
+        Some(Found::New | Found::There) | None => {}
+    }
+    Ok(accounts)
+}
+
+/// The file of the configuration; nobody, where it names none.
+pub(crate) fn htpasswd(config: &Config) -> Result<Htpasswd, Text> {
+    let Some(path) = &config.access.htpasswd else { return Ok(Htpasswd::default()) };
+    let file = read_htpasswd(path)?;
+    remark(path, &file);
+    Ok(file)
+}
+
+fn remark(path: &Path, file: &Htpasswd) {
+    for remark in &file.remarks {
+        tracing::warn!(path = %path.display(), "htpasswd: {}", remark.text().en);
+    }
+}
+
+/// Takes over the htpasswd file when it changes, and writes down what the request path has learnt.
+pub(crate) async fn watch(control: Arc<Control>) {
+    let mut known = Known::of(&control);
+    let mut kept = tokio::time::Instant::now();
+    let mut head = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = Known::of(&control);
+        if now != known {
+            take_over(&control).await;
+            known = now;
+        }
+        if kept.elapsed() >= KEEP {
+            kept = tokio::time::Instant::now();
+            keep(&control, &mut head).await;
+        }
+    }
+}
+
+/// Which file is watched, and what it was like.
+#[derive(PartialEq)]
+struct Known {
+    path: Option<std::path::PathBuf>,
+    stamp: Option<crate::sys::files::Stamp>,
+}
+
+impl Known {
+    fn of(control: &Control) -> Self {
+        let path = control.door.snapshot.load().config.access.htpasswd.clone();
+        let stamp = path.as_deref().and_then(stamp);
+        Self { path, stamp }
+    }
+}
+
+/// A file that can't be read lets nobody in.
+async fn take_over(control: &Control) {
+    let config = control.door.snapshot.load().config.clone();
+    let file = match htpasswd(&config) {
+        Ok(file) => {
+            tracing::info!(users = file.users.len(), "the htpasswd file was read anew");
+            file
+        }
+        Err(why) => {
+            tracing::error!("{}", why.en);
+            Htpasswd::default()
+        }
+    };
+    if let Err(error) = control.door.accounts.set_htpasswd(file).await {
+        tracing::error!("the htpasswd file was not taken over: {}", error.text().en);
+    }
+}
+
+async fn keep(control: &Control, head: &mut Option<crate::store::Head>) {
+    let accounts = &control.door.accounts;
+    if let Err(error) = accounts.keep_uses().await {
+        tracing::warn!("when keys were used could not be written: {}", error.text().en);
+    }
+    // Outside of the database, where who changes it may not reach.
+    if let Ok(Some(now)) = accounts.head().await
+        && *head != Some(now)
+    {
+        let mac: String = now.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        tracing::info!(number = now.number, mac, "the audit trail's head");
+        *head = Some(now);
+    }
+}
