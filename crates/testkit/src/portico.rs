@@ -34,6 +34,11 @@ pub struct Crashed {
 }
 
 impl Crashed {
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// In the same folder, with the same ports.
     #[must_use]
     pub fn launch(self, binary: &Path, configuration: &str) -> Portico {

@@ -67,7 +67,7 @@ fn greeting(announce: &Announce<'_>, tongue: Tongue) -> String {
         access.pick(tongue),
         entrance.pick(tongue),
         trial.pick(tongue),
-        trial_command(config, address, &url, tongue),
+        trial_command(config, who, address, &url, tongue),
     )
 }
 
@@ -123,7 +123,11 @@ fn url(config: &Config, scheme: Scheme, address: SocketAddr) -> String {
     format!("{}://{authority}", scheme.word())
 }
 
-fn trial_command(config: &Config, address: SocketAddr, url: &str, tongue: Tongue) -> String {
+fn trial_command(config: &Config, who: &Who, address: SocketAddr, url: &str, tongue: Tongue) -> String {
+    let identity = match who {
+        Who::Local | Who::Networks => "",
+        Who::Known | Who::Nobody { .. } => " -H 'Authorization: Bearer pk-…'",
+    };
     // The name need not resolve to this machine yet.
     let resolve = match config.site.names.first() {
         Some(name) => format!(" --resolve {}:{}:{}", name.host, address.port(), address.ip()),
@@ -136,7 +140,7 @@ fn trial_command(config: &Config, address: SocketAddr, url: &str, tongue: Tongue
         _ => String::new(),
     };
     let Some(model) = config.models.iter().map(|model| &model.name).find(|name| !name.is_empty()) else {
-        return format!("curl -sS{resolve}{trust} {url}/v1/models");
+        return format!("curl -sS{resolve}{trust}{identity} {url}/v1/models");
     };
     let hello: Text = text!("Say hello in one short sentence.", "用一句话打个招呼。");
     let body = serde_json::json!({
@@ -146,6 +150,6 @@ fn trial_command(config: &Config, address: SocketAddr, url: &str, tongue: Tongue
     });
     let body = body.to_string().replace('\'', "'\\''");
     format!(
-        "curl -sS{resolve}{trust} {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
+        "curl -sS{resolve}{trust}{identity} {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
     )
 }

@@ -91,10 +91,11 @@ fn the_file_is_named_found_or_left_out() {
 
 #[test]
 fn run_refuses_what_it_cannot_protect() {
-    let output = portico(&["run", "--config", "portico.toml"], &[]);
+    let path = file("protect", "[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"nobody\"\n");
+    let output = portico(&["run", "--config", path.to_str().expect("a name")], &[]);
     assert_eq!(code(&output), Some(2));
     let said = stderr(&output);
-    assert!(said.contains("error[C041]") && said.contains("access.admin_allow"), "{said}");
+    assert!(said.contains("error[C041]") && said.contains("model[0].user"), "{said}");
 }
 
 #[test]

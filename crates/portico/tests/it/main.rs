@@ -35,6 +35,7 @@ mod h2;
 mod hostile_pictures;
 mod http2;
 mod https;
+mod identity;
 mod leaving;
 mod limits;
 mod malformed;

@@ -36,6 +36,7 @@ pub(super) fn change(connection: &Connection, change: &Change) -> Done {
             params![user, disabled],
         )?),
         Change::RemoveUser { user } => {
+            connection.execute("DELETE FROM sessions WHERE user = ?1", params![user])?;
             one(connection.execute("DELETE FROM users WHERE name = ?1", params![user])?)
         }
         Change::AddKey(key) => add_key(connection, key),

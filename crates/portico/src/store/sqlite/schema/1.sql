@@ -42,7 +42,8 @@ CREATE TABLE invitations (
 
 CREATE TABLE sessions (
     digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
-    user TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    -- Somebody of an htpasswd file need not be among the users.
+    user TEXT NOT NULL,
     bound_to BLOB NOT NULL CHECK (length(bound_to) = 32),
     created INTEGER NOT NULL,
     expires INTEGER NOT NULL,
