@@ -11,7 +11,7 @@ export const chatTexts = {
   you: { en: 'You', zh: '您' },
   assistant: { en: 'Answer', zh: '回答' },
   jumpToLatest: { en: 'Jump to latest', zh: '跳到最新' },
-  account: { en: 'Account and keys', zh: '账户与密钥' },
+  accountAndKeys: { en: 'Account and keys', zh: '账户与密钥' },
   accountOf: { en: 'Account of {name}', zh: '{name} 的账户' },
   planNamed: { en: 'Plan: {plan}', zh: '套餐：{plan}' },
   loginAgain: { en: 'Log in to go on', zh: '请登录以继续' },
