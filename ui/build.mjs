@@ -1,7 +1,8 @@
-// Builds every page into `dist/`: PAGE.html, content-hashed files under `assets/`, and static files as they are.
-// Nothing else may be written there: the server embeds the whole folder.
+// Builds every page into `dist/`: PAGE.html, content-hashed files in the page's own folder of assets, and static files as
+// they are. Nothing else may be written there: the server embeds the whole folder.
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants } from 'node:zlib';
 import * as esbuild from 'esbuild';
@@ -9,8 +10,17 @@ import { compile, compileModule } from 'svelte/compiler';
 
 const root = dirname(fileURLToPath(import.meta.url));
 
-/** One entry per page: the folder `src/NAME/` holds `main.ts` and `NAME.html`. */
-export const pages = ['chat'];
+/**
+ * One entry per page: the folder `src/NAME/` holds `main.ts` and `NAME.html`. What the account page needs is served to
+ * people whom the server does not know yet, the chat page's files are not; so each page has a folder of assets.
+ */
+export const pages = [
+  { name: 'chat', assets: 'assets' },
+  { name: 'account', assets: 'account/assets' },
+];
+
+/** What pages share is in the folder that everybody may read. */
+const sharedAssets = 'account/assets';
 
 /** Everything a first visit may cost, all pages' HTML, JS and CSS together, after brotli. */
 export const budgetBytes = 100 * 1024;
@@ -26,7 +36,7 @@ const toDiagnostic = (error, file, source) => ({
 });
 
 /** Svelte's own compiler as an esbuild plugin. A warning fails the build: most of them are accessibility faults. */
-const svelte = {
+export const svelte = {
   name: 'svelte',
   setup(build) {
     // Styles become part of the page's one style sheet: injecting them would need `style-src 'unsafe-inline'`.
@@ -79,7 +89,7 @@ function assertNoInline(html, page) {
 /** Makes the folder hold these files and no others. What is there already is left as it is: to touch it would make the
  * server be built anew. */
 async function fill(dist, files) {
-  await mkdir(join(dist, 'assets'), { recursive: true });
+  for (const { assets } of pages) await mkdir(join(dist, assets), { recursive: true });
   for (const entry of await readdir(dist, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath ?? entry.path, entry.name);
     if (entry.isFile() && !files.has(path)) await rm(path);
@@ -90,15 +100,40 @@ async function fill(dist, files) {
   }
 }
 
+/** Puts the addresses of the page's files into its HTML. Shared code is named too, or it would be asked for one round later. */
+function fillTemplate(template, { outputs }, { name }, icon) {
+  const entry = Object.entries(outputs).find(([, output]) => output.entryPoint === `src/${name}/main.ts`);
+  if (!entry) throw new Error(`no bundle came out for the page ${name}`);
+  const address = (path) => `/${path.replace(/^dist\//, '')}`;
+  const [script, { cssBundle, imports }] = entry;
+  const preloads = imports.map(({ path }) => `<link rel="modulepreload" href="${address(path)}">`);
+  return template
+    .replace('%STYLE%', cssBundle ? address(cssBundle) : '')
+    .replace('%PRELOAD%', preloads.join('\n'))
+    .replace('%SCRIPT%', address(script))
+    .replace('%ICON%', icon)
+    .replace(/^\s*<!--.*?-->\n/gms, '');
+}
+
+/** The icon's address. Among a page's own assets it needs a name that changes with it. */
+async function hashedIcon({ assets }, files) {
+  if (assets !== sharedAssets) return '/favicon.svg';
+  const icon = await readFile(join(root, 'src/static/favicon.svg'));
+  const hash = createHash('sha256').update(icon).digest('hex').slice(0, 8).toUpperCase();
+  files.set(join(root, 'dist', assets, `favicon-${hash}.svg`), icon);
+  return `/${assets}/favicon-${hash}.svg`;
+}
+
 export async function build() {
   const dist = join(root, 'dist');
   const files = new Map();
 
   const { outputFiles, metafile } = await esbuild.build({
     absWorkingDir: root,
-    entryPoints: pages.map((page) => ({ in: `src/${page}/main.ts`, out: page })),
+    entryPoints: pages.map(({ name, assets }) => ({ in: `src/${name}/main.ts`, out: `${assets}/${name}` })),
     bundle: true,
     format: 'esm',
+    splitting: true,
     target: 'es2022',
     minify: true,
     legalComments: 'eof',
@@ -107,8 +142,8 @@ export async function build() {
     define: { 'process.env.NODE_ENV': '"production"' },
     outdir: 'dist',
     // Eight base32 characters of a hash of the content: the server may call these files immutable.
-    entryNames: 'assets/[name]-[hash]',
-    assetNames: 'assets/[name]-[hash]',
+    entryNames: '[dir]/[name]-[hash]',
+    chunkNames: `${sharedAssets}/shared-[hash]`,
     plugins: [svelte],
     metafile: true,
     write: false,
@@ -117,16 +152,10 @@ export async function build() {
   for (const file of outputFiles) files.set(file.path, file.contents);
 
   for (const page of pages) {
-    const entry = Object.entries(metafile.outputs).find(([, output]) => output.entryPoint === `src/${page}/main.ts`);
-    if (!entry) throw new Error(`no bundle came out for the page ${page}`);
-    const [script, { cssBundle }] = entry;
-    const template = await readFile(join(root, 'src', page, `${page}.html`), 'utf8');
-    const html = template
-      .replace('%STYLE%', cssBundle ? `/assets/${basename(cssBundle)}` : '')
-      .replace('%SCRIPT%', `/assets/${basename(script)}`)
-      .replace(/^\s*<!--.*?-->\n/gms, '');
-    assertNoInline(html, page);
-    files.set(join(dist, `${page}.html`), html);
+    const template = await readFile(join(root, 'src', page.name, `${page.name}.html`), 'utf8');
+    const html = fillTemplate(template, metafile, page, await hashedIcon(page, files));
+    assertNoInline(html, page.name);
+    files.set(join(dist, `${page.name}.html`), html);
   }
   for (const name of await readdir(join(root, 'src/static'))) {
     files.set(join(dist, name), await readFile(join(root, 'src/static', name)));

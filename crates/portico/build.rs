@@ -83,11 +83,13 @@ fn collect(root: &Path, folder: &str, names: &mut Vec<String>) -> Result<(), Fai
 
 /// A page that names a file which is not there was read while the UI build was writing, or is half of an old one.
 fn check_references(page: &str, text: &str, names: &[String]) -> Result<(), Failure> {
-    let mut quoted = text.split(['"', '\'']).filter_map(|text| text.strip_prefix("/assets/"));
-    match quoted.find(|asset| !names.iter().any(|name| name.strip_prefix("assets/") == Some(asset))) {
+    let mut quoted = text
+        .split(['"', '\''])
+        .filter_map(|text| text.strip_prefix('/'))
+        .filter(|path| kinds::ASSET_FOLDERS.iter().any(|folder| path.starts_with(folder)));
+    match quoted.find(|asset| !names.iter().any(|name| name == asset)) {
         Some(missing) => {
-            Err(format!("{page} names /assets/{missing}, which is not there: run `npm run build` in ui/")
-                .into())
+            Err(format!("{page} names /{missing}, which is not there: run `npm run build` in ui/").into())
         }
         None => Ok(()),
     }

@@ -16,14 +16,37 @@ test('the pages stay within their budget', () => {
 });
 
 test('the build holds pages, hashed assets and the icon, nothing else', async () => {
-  for (const { name } of rows) assert.match(name, /^(chat\.html|favicon\.svg|assets\/chat-[A-Z0-9]{8}\.(js|css))$/);
+  const used = new Set();
+  for (const { name } of rows) {
+    assert.match(name, /^(chat\.html|account\.html|favicon\.svg|assets\/chat-[A-Z0-9]{8}\.(js|css)|account\/assets\/(account|shared|favicon)-[A-Z0-9]{8}\.(js|css|svg))$/);
+  }
   const names = new Set(rows.map(({ name }) => `/${name}`));
-  const html = await readFile(join(dist, 'chat.html'), 'utf8');
-  const links = [...html.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, link]) => link);
-  assert.equal(links.length, 3);
-  for (const link of links) assert.ok(names.has(link), `${link} is not in the build`);
-  for (const name of names) assert.ok(name === '/chat.html' || links.includes(name), `${name} is used by no page`);
-  assert.doesNotMatch(html, /<script>|<style|style=|%[A-Z]+%/);
+  for (const page of ['chat.html', 'account.html']) {
+    const html = await readFile(join(dist, page), 'utf8');
+    const links = [...html.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, link]) => link);
+    assert.equal(links.length, 4, page);
+    for (const link of links) {
+      assert.ok(names.has(link), `${link} is not in the build`);
+      used.add(link);
+    }
+    assert.doesNotMatch(html, /<script>|<style|style=|%[A-Z]+%/);
+  }
+  for (const name of names) assert.ok(/\.html$/.test(name) || used.has(name), `${name} is used by no page`);
+});
+
+test('what the account page needs lies in the folder that everybody may read', async () => {
+  const html = await readFile(join(dist, 'account.html'), 'utf8');
+  for (const [, link] of html.matchAll(/(?:href|src)="([^"]+)"/g)) assert.match(link, /^\/account\/assets\//);
+  for (const { name } of rows.filter(({ name }) => name.startsWith('account/assets/') && name.endsWith('.js'))) {
+    const script = await readFile(join(dist, name), 'utf8');
+    // A bundle names what it imports, all of it named before.
+    for (const [, path] of script.matchAll(/(?:from|import)\s*"(\.[^"]+)"/g)) assert.match(path, /^\.\/shared-/, `${name} imports ${path}`);
+  }
+});
+
+test('the account page costs little beside what it shares', () => {
+  const own = rows.filter(({ name }) => /^account(\.html|\/assets\/account-)/.test(name)).reduce((sum, { brotli }) => sum + brotli, 0);
+  assert.ok(own > 5_000 && own <= 25 * 1024, `${own} bytes after brotli`);
 });
 
 test('the lock file names no registry', async () => {

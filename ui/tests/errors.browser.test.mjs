@@ -8,8 +8,10 @@ const card = (page) => page.locator('.failure');
 
 /** [what the server does, the kind of card, words of it in English, words in Chinese] */
 const refusals = [
-  [401, { type: 'authentication_error', code: 'invalid_credentials' }, 'signedOut', 'You are not signed in', '您尚未登录'],
-  [403, { type: 'permission_error', code: 'network_refused' }, 'forbidden', 'You may not do this', '您没有权限'],
+  [403, { type: 'permission_error', code: null }, 'forbidden', 'You may not do this', '您没有权限'],
+  [403, { type: 'permission_error', code: 'network_refused' }, 'networkRefused', 'Your network is not let in', '您所在的网络不被允许'],
+  [403, { type: 'permission_error', code: 'https_required' }, 'httpsRequired', 'This server wants https', '此服务器要求使用 https'],
+  [403, { type: 'permission_error', code: 'not_local' }, 'notLocal', 'Portico answers only this machine', 'Portico 只应答本机'],
   [404, { type: 'not_found_error', code: 'model_not_found' }, 'noModel', 'This model does not exist here', '这里没有该模型'],
   [400, { type: 'invalid_request_error', code: 'context_length_exceeded' }, 'contextFull', 'The conversation is too long for the model', '对话长度超出模型上限'],
   [400, { type: 'invalid_request_error', code: 'invalid_json' }, 'badRequest', 'The request was refused', '请求被拒绝'],
@@ -164,9 +166,9 @@ browserTest('silence beyond every deadline of the server ends in words', async (
 });
 
 browserTest('a list of models that is refused is said in words', async ({ page }) => {
-  server.models = (response) => refuse(response, 401, { type: 'authentication_error', message: 'no' });
+  server.models = (response) => refuse(response, 403, { type: 'permission_error', message: 'no' });
   await page.reload();
-  await page.locator('.notice', { hasText: 'You are not signed in' }).waitFor();
+  await page.locator('.notice', { hasText: 'You may not do this' }).waitFor();
   server.models = [];
   await page.getByText('The server offers no model to you.').waitFor();
 });

@@ -10,6 +10,9 @@ test('code decides before type, and type before status', () => {
   const table = [
     [401, {}, 'signedOut'], [403, {}, 'forbidden'], [404, {}, 'notFound'], [413, {}, 'tooLarge'], [429, {}, 'tooOften'],
     [500, {}, 'internal'], [502, {}, 'upstream'], [503, {}, 'busy'], [504, {}, 'timeout'], [418, {}, 'badRequest'],
+    [403, { type: 'permission_error', code: 'network_refused' }, 'networkRefused'],
+    [403, { type: 'permission_error', code: 'https_required' }, 'httpsRequired'],
+    [403, { type: 'permission_error', code: 'not_local' }, 'notLocal'],
     [404, { type: 'not_found_error', code: 'model_not_found' }, 'noModel'],
     [429, { type: 'rate_limit_error', code: 'queue_full' }, 'queueFull'],
     [503, { type: 'overloaded_error', code: 'queue_full' }, 'queueFull'],
@@ -29,7 +32,7 @@ test('code decides before type, and type before status', () => {
 
 test('any body can be read', () => {
   for (const body of [undefined, null, 'text', 5, [], {}, { error: null }, { error: 5 }, { error: { message: {} } }]) {
-    assert.deepEqual(readErrorBody(body), { message: '', type: '', code: '' });
+    assert.deepEqual(readErrorBody(body), { message: '', type: '', code: '', param: '' });
   }
   assert.equal(readErrorBody({ error: 'plain words' }).message, 'plain words');
 });

@@ -4,10 +4,15 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'svelte/compiler';
-import { source } from './support/source.mjs';
+import { parts, source } from './support/source.mjs';
 
-const { texts, languages, translate, preferredLanguage } = await source('i18n.ts');
-const { failureTexts } = await source('lib/failure.ts');
+const { languages, learn, translate, preferredLanguage } = await source('i18n.ts');
+const { sharedTexts } = await source('texts/shared.ts');
+const { chatTexts } = await source('texts/chat.ts');
+const { accountTexts } = await source('texts/account.ts');
+const { failureTexts } = await source('chat/failures.ts');
+const texts = { ...sharedTexts, ...chatTexts, ...accountTexts };
+learn(texts);
 const src = fileURLToPath(new URL('../src', import.meta.url));
 
 const placeholders = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
@@ -30,10 +35,31 @@ test('every text exists in both languages, with the same placeholders', () => {
 test('every text is used', async () => {
   const files = await readdir(src, { recursive: true });
   const code = await Promise.all(
-    files.filter((name) => /\.(svelte|ts)$/.test(name) && name !== 'i18n.ts').map((name) => readFile(join(src, name), 'utf8')),
+    files.filter((name) => /\.(svelte|ts)$/.test(name) && !name.startsWith('texts/')).map((name) => readFile(join(src, name), 'utf8')),
   );
   const all = code.join('\n');
   for (const key of Object.keys(texts)) assert.ok(all.includes(`'${key}'`), `${key} is used nowhere`);
+});
+
+test('no text stands in two places', () => {
+  const count = [sharedTexts, chatTexts, accountTexts].reduce((sum, part) => sum + Object.keys(part).length, 0);
+  assert.equal(Object.keys(texts).length, count);
+});
+
+test('every page knows the texts that it uses', async () => {
+  for (const [page, own] of [['chat', chatTexts], ['account', accountTexts]]) {
+    const inputs = (await parts(`${page}/main.ts`)).filter((path) => path.startsWith('src/') && !path.startsWith('src/texts/'));
+    assert.ok(inputs.length > 10, `${page}: the parts were not found`);
+    const known = new Set([...Object.keys(sharedTexts), ...Object.keys(own)]);
+    for (const path of inputs) {
+      const code = await readFile(join(src, '..', path), 'utf8');
+      // What `t` is called with; in a file with a table of texts, every quoted word.
+      const said = code.includes('PlainKey') ? [code] : [...code.matchAll(/\bt\(([^()]*(?:\([^()]*\)[^()]*)*)\)/g)].map(([, call]) => call);
+      for (const [, word] of said.join('\n').matchAll(/'(\w+)'/g)) {
+        assert.ok(!(word in texts) || known.has(word), `${path} of the page ${page} says '${word}', which that page does not know`);
+      }
+    }
+  }
 });
 
 /** Calls `visit` for every node of a compiled component's syntax tree. */
@@ -63,9 +89,11 @@ test('no component holds words of its own', async () => {
 });
 
 test('a browser without scripts is told so in both languages', async () => {
-  const html = await readFile(join(src, 'chat/chat.html'), 'utf8');
-  const [, words] = /<noscript>(.*)<\/noscript>/.exec(html) ?? [];
-  assert.match(words, /JavaScript\..*lang="zh-CN".*\p{Script=Han}/u);
+  for (const page of ['chat', 'account']) {
+    const html = await readFile(join(src, page, `${page}.html`), 'utf8');
+    const [, words] = /<noscript>(.*)<\/noscript>/.exec(html) ?? [];
+    assert.match(words, /JavaScript\..*lang="zh-CN".*\p{Script=Han}/u);
+  }
 });
 
 test('every failure has words', () => {

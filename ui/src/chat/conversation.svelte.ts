@@ -1,9 +1,8 @@
 import { streamChat, type ApiMessage, type Part, type StreamEvent } from '../lib/api.ts';
-import { ChatError, type Failure } from '../lib/failure.ts';
+import { RequestError, type Failure, type FailureKind } from '../lib/failure.ts';
 import type { Picture } from '../lib/images.ts';
-import { load, save } from '../lib/storage.ts';
+import { load, save, tabKeys } from '../lib/storage.ts';
 
-const KEY = 'portico.conversation';
 /** Session storage holds about 5 MB; pictures beyond this share of it are not kept over a reload. */
 const KEPT_PICTURE_BYTES = 200_000;
 
@@ -84,6 +83,17 @@ export class Conversation {
     return last?.role === 'assistant' && last.live ? last : undefined;
   });
 
+  /** Why the last answer failed, if it did. */
+  get refused(): FailureKind | undefined {
+    const last = this.messages.at(-1);
+    return last?.role === 'assistant' ? last.failure?.kind : undefined;
+  }
+
+  /** Whether the last question has no answer, not even a failed one. */
+  get unanswered(): boolean {
+    return this.messages.at(-1)?.role === 'user';
+  }
+
   /** `seeing`: whether the model takes pictures; others are sent the text alone. */
   ask(text: string, pictures: Picture[], model: string, seeing: boolean): void {
     if (this.live) return;
@@ -124,7 +134,7 @@ export class Conversation {
       ending = running.signal.aborted ? 'stopped' : 'failed';
       // Anything but our own error is a fault of this page; it must be seen too, and never end in a spinner.
       if (ending === 'failed') {
-        answer.failure = (error instanceof ChatError ? error : new ChatError({ kind: 'garbled', message: String(error) })).failure;
+        answer.failure = (error instanceof RequestError ? error : new RequestError({ kind: 'garbled', message: String(error) })).failure;
       }
     }
     writer.finish();
@@ -136,7 +146,7 @@ export class Conversation {
   }
 
   #store(): void {
-    if (this.messages.length === 0) return save('session', KEY, undefined);
+    if (this.messages.length === 0) return save('session', tabKeys.conversation, undefined);
     let left = KEPT_PICTURE_BYTES;
     const keep = (picture: Picture): Picture => {
       left -= picture.url.length;
@@ -152,12 +162,12 @@ export class Conversation {
         stored.unshift({ role, text, thinking, model, finishReason, firstTokenMs, tokensIn, tokensOut, tokensPerSecond });
       }
     }
-    save('session', KEY, JSON.stringify(stored));
+    save('session', tabKeys.conversation, JSON.stringify(stored));
   }
 
   #restore(): void {
     try {
-      const stored = JSON.parse(load('session', KEY) ?? '[]') as Stored[];
+      const stored = JSON.parse(load('session', tabKeys.conversation) ?? '[]') as Stored[];
       this.messages = stored.map((entry) => {
         if (entry.role === 'user') return { role: 'user', id: this.#nextId++, text: entry.text, pictures: entry.pictures };
         const { role: _, model, ...rest } = entry;

@@ -1,12 +1,10 @@
 import { t } from '../lib/language.svelte.ts';
 import { MAX_IMAGES, looksLikeImage, preparePicture, type Picture } from '../lib/images.ts';
-import { load, save } from '../lib/storage.ts';
-
-const KEY = 'portico.draft';
+import { load, save, tabKeys } from '../lib/storage.ts';
 
 /** What is being written and not sent yet. The text survives a reload. */
 export class Draft {
-  text = $state(load('session', KEY) ?? '');
+  text = $state(load('session', tabKeys.draft) ?? '');
   pictures = $state.raw<Picture[]>([]);
   /** Pictures that are still being decoded. */
   reading = $state(0);
@@ -16,7 +14,7 @@ export class Draft {
   readonly empty: boolean = $derived(this.text.trim() === '' && this.pictures.length === 0);
 
   remember(): void {
-    save('session', KEY, this.text || undefined);
+    save('session', tabKeys.draft, this.text || undefined);
   }
 
   async attach(files: Iterable<File>): Promise<void> {

@@ -1,5 +1,5 @@
 import { fetchModels, fetchReadiness, type Model, type ModelState, type Readiness } from '../lib/api.ts';
-import { ChatError, type Failure } from '../lib/failure.ts';
+import { RequestError, type Failure } from '../lib/failure.ts';
 import { load, save } from '../lib/storage.ts';
 
 const POLL_MS = 2_000;
@@ -88,8 +88,8 @@ export class Server {
     this.#asking = false;
     if (this.#stopped) return;
     this.#readiness = readiness;
-    const settled = this.state === 'ready' && this.models.length > 0 && !this.failure;
-    // A hidden page asks again when it is looked at.
+    // Nothing changes by itself for who is not logged in, and a hidden page asks again when it is looked at.
+    const settled = this.failure ? this.failure.kind === 'signedOut' : this.state === 'ready' && this.models.length > 0;
     if (!settled && document.visibilityState === 'visible') this.#timer = setTimeout(this.refresh, POLL_MS);
   }
 
@@ -99,7 +99,7 @@ export class Server {
       this.failure = undefined;
       this.#listed = true;
     } catch (error) {
-      if (error instanceof ChatError) this.failure = error.failure;
+      if (error instanceof RequestError) this.failure = error.failure;
     }
   }
 }

@@ -1,4 +1,5 @@
-import { ChatError, classify, readErrorBody, retryAfterSeconds } from './failure.ts';
+import { RequestError, classify, readErrorBody } from './failure.ts';
+import { networkError, pageHeaders, refusal } from './request.ts';
 import { SseParser, queuePosition } from './sse.ts';
 
 export type Part = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
@@ -52,39 +53,17 @@ export function toModelState(value: unknown): ModelState {
   }
 }
 
-function networkError(): ChatError {
-  return new ChatError({ kind: navigator.onLine === false ? 'offline' : 'network' });
-}
-
-async function refusal(response: Response): Promise<ChatError> {
-  let body: unknown;
-  try {
-    body = JSON.parse(await response.text());
-  } catch {
-    body = undefined; // an error page of something in between, or nothing: the status alone speaks
-  }
-  const error = readErrorBody(body);
-  return new ChatError({
-    kind: classify(response.status, error),
-    status: response.status,
-    code: error.code,
-    message: error.message,
-    requestId: response.headers.get('X-Request-Id') ?? '',
-    retryAfter: retryAfterSeconds(response.headers.get('Retry-After')),
-  });
-}
-
 export async function fetchModels(signal: AbortSignal): Promise<Model[]> {
   let response: Response;
   try {
-    response = await fetch('/v1/models', { signal, headers: { Accept: 'application/json' } });
+    response = await fetch('/v1/models', { signal, headers: pageHeaders({ Accept: 'application/json' }) });
   } catch {
     throw networkError();
   }
   if (!response.ok) throw await refusal(response);
   const body: unknown = await response.json().catch(() => undefined);
   const data = body && typeof body === 'object' ? (body as { data?: unknown }).data : undefined;
-  if (!Array.isArray(data)) throw new ChatError({ kind: 'garbled', status: response.status });
+  if (!Array.isArray(data)) throw new RequestError({ kind: 'garbled', status: response.status });
   return data.flatMap((entry: Record<string, unknown> | null) => {
     const id = entry?.['id'];
     if (typeof id !== 'string') return [];
@@ -100,7 +79,7 @@ export async function fetchModels(signal: AbortSignal): Promise<Model[]> {
 /** Never throws: not reaching the server is one of the answers. */
 export async function fetchReadiness(signal: AbortSignal): Promise<Readiness> {
   try {
-    const response = await fetch('/health/ready', { signal, cache: 'no-store' });
+    const response = await fetch('/health/ready', { signal, cache: 'no-store', headers: pageHeaders() });
     const body = (await response.json()) as { ready?: unknown; models?: unknown } | null;
     const models = body?.models && typeof body.models === 'object' ? Object.entries(body.models) : [];
     return {
@@ -114,7 +93,7 @@ export async function fetchReadiness(signal: AbortSignal): Promise<Readiness> {
 }
 
 /**
- * Asks for an answer and yields what happens until it is complete. Throws `ChatError` for everything that went wrong,
+ * Asks for an answer and yields what happens until it is complete. Throws `RequestError` for everything that went wrong,
  * and the signal's own `AbortError` where the reader stopped it. Leaving the loop early ends the request.
  */
 export async function* streamChat(model: string, messages: ApiMessage[], signal: AbortSignal): AsyncGenerator<StreamEvent> {
@@ -133,8 +112,8 @@ export async function* streamChat(model: string, messages: ApiMessage[], signal:
   /** Tells our own reasons for an aborted request from the network's. */
   const failed = (requestId: string, started: boolean): Error => {
     if (signal.aborted) return new DOMException('stopped', 'AbortError');
-    if (silent) return new ChatError({ kind: 'silent', requestId });
-    return started ? new ChatError({ kind: 'cut', requestId }) : networkError();
+    if (silent) return new RequestError({ kind: 'silent', requestId });
+    return started ? new RequestError({ kind: 'cut', requestId }) : networkError();
   };
   try {
     if (signal.aborted) stop();
@@ -143,7 +122,7 @@ export async function* streamChat(model: string, messages: ApiMessage[], signal:
     try {
       response = await fetch('/v1/chat/completions', {
         method: 'POST',
-        headers: { 'Content-Type': 'application/json', Accept: 'text/event-stream' },
+        headers: pageHeaders({ 'Content-Type': 'application/json', Accept: 'text/event-stream' }),
         body: JSON.stringify({ model, messages, stream: true, stream_options: { include_usage: true } }),
         signal: watch.signal,
       });
@@ -156,7 +135,7 @@ export async function* streamChat(model: string, messages: ApiMessage[], signal:
     const position = Number(response.headers.get('X-Portico-Queue-Position') ?? NaN);
     if (Number.isInteger(position) && position > 0) yield { type: 'queued', position };
     if (!response.body || !/^text\/event-stream\b/i.test(response.headers.get('Content-Type') ?? '')) {
-      throw new ChatError({ kind: 'garbled', status: response.status, requestId });
+      throw new RequestError({ kind: 'garbled', status: response.status, requestId });
     }
     yield* readEvents(response.body, requestId, heard, () => failed(requestId, true));
   } finally {
@@ -190,7 +169,7 @@ async function* readEvents(
     try {
       items = parser.push(decoder.decode(chunk.value, { stream: true }));
     } catch {
-      throw new ChatError({ kind: 'garbled', requestId });
+      throw new RequestError({ kind: 'garbled', requestId });
     }
     for (const item of items) {
       if (item.kind === 'comment') {
@@ -217,9 +196,9 @@ export function readChunk(data: string, requestId: string): StreamEvent[] {
   try {
     value = JSON.parse(data);
   } catch {
-    throw new ChatError({ kind: 'garbled', requestId });
+    throw new RequestError({ kind: 'garbled', requestId });
   }
-  if (!value || typeof value !== 'object') throw new ChatError({ kind: 'garbled', requestId });
+  if (!value || typeof value !== 'object') throw new RequestError({ kind: 'garbled', requestId });
   const chunk = value as {
     error?: unknown;
     choices?: { delta?: Record<string, unknown> | null; finish_reason?: unknown }[];
@@ -227,7 +206,7 @@ export function readChunk(data: string, requestId: string): StreamEvent[] {
   };
   if (chunk.error) {
     const error = readErrorBody(chunk);
-    throw new ChatError({ kind: classify(0, error), code: error.code, message: error.message, requestId });
+    throw new RequestError({ kind: classify(0, error), code: error.code, message: error.message, requestId });
   }
   const events: StreamEvent[] = [];
   const choice = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;

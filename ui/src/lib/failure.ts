@@ -1,9 +1,7 @@
-import type { PlainKey } from '../i18n.ts';
-
 /** Why an answer failed, as far as the reader can do something about it. */
 export type FailureKind =
   | 'offline' | 'network' | 'cut' | 'silent' | 'garbled'
-  | 'signedOut' | 'forbidden' | 'noModel' | 'notFound'
+  | 'signedOut' | 'forbidden' | 'networkRefused' | 'httpsRequired' | 'notLocal' | 'noModel' | 'notFound'
   | 'contextFull' | 'tooLarge' | 'tooManyImages' | 'badImage' | 'noVision' | 'badRequest'
   | 'tooOften' | 'quotaUsed' | 'queueFull' | 'loading' | 'busy' | 'upstream' | 'timeout' | 'internal';
 
@@ -12,6 +10,8 @@ export interface Failure {
   /** 0 where no status was received: the network failed, or the error came inside the stream. */
   status: number;
   code: string;
+  /** The field that the server names; empty where it names none. */
+  param: string;
   /** The server's own words; empty where there are none. */
   message: string;
   /** What an operator finds the request by; empty where the request never arrived. */
@@ -21,46 +21,20 @@ export interface Failure {
 }
 
 /** Carries a `Failure` through `throw`. */
-export class ChatError extends Error {
+export class RequestError extends Error {
   readonly failure: Failure;
 
   constructor(failure: Partial<Failure> & { kind: FailureKind }) {
     super(failure.message || failure.kind);
-    this.failure = { status: 0, code: '', message: '', requestId: '', retryAfter: undefined, ...failure };
+    this.failure = { status: 0, code: '', param: '', message: '', requestId: '', retryAfter: undefined, ...failure };
   }
 }
-
-/** The words for each kind: what happened, and what to do now. */
-export const failureTexts: Record<FailureKind, { title: PlainKey; advice: PlainKey }> = {
-  offline: { title: 'failOffline', advice: 'failOfflineDo' },
-  network: { title: 'failNetwork', advice: 'failNetworkDo' },
-  cut: { title: 'failCut', advice: 'failCutDo' },
-  silent: { title: 'failSilent', advice: 'failSilentDo' },
-  garbled: { title: 'failGarbled', advice: 'failGarbledDo' },
-  signedOut: { title: 'failSignedOut', advice: 'failSignedOutDo' },
-  forbidden: { title: 'failForbidden', advice: 'failForbiddenDo' },
-  noModel: { title: 'failNoModel', advice: 'failNoModelDo' },
-  notFound: { title: 'failNotFound', advice: 'failNotFoundDo' },
-  contextFull: { title: 'failContextFull', advice: 'failContextFullDo' },
-  tooLarge: { title: 'failTooLarge', advice: 'failTooLargeDo' },
-  tooManyImages: { title: 'failTooManyImages', advice: 'failTooManyImagesDo' },
-  badImage: { title: 'failBadImage', advice: 'failBadImageDo' },
-  noVision: { title: 'failNoVision', advice: 'failNoVisionDo' },
-  badRequest: { title: 'failBadRequest', advice: 'failBadRequestDo' },
-  tooOften: { title: 'failTooOften', advice: 'failTooOftenDo' },
-  quotaUsed: { title: 'failQuotaUsed', advice: 'failQuotaUsedDo' },
-  queueFull: { title: 'failQueueFull', advice: 'failQueueFullDo' },
-  loading: { title: 'failLoading', advice: 'failLoadingDo' },
-  busy: { title: 'failBusy', advice: 'failBusyDo' },
-  upstream: { title: 'failUpstream', advice: 'failUpstreamDo' },
-  timeout: { title: 'failTimeout', advice: 'failTimeoutDo' },
-  internal: { title: 'failInternal', advice: 'failInternalDo' },
-};
 
 interface ErrorBody {
   message: string;
   type: string;
   code: string;
+  param: string;
 }
 
 const asText = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '');
@@ -68,13 +42,16 @@ const asText = (value: unknown): string => (typeof value === 'string' ? value : 
 /** Reads `{"error":{message,type,code}}`; everything missing is an empty text. */
 export function readErrorBody(value: unknown): ErrorBody {
   const error = value && typeof value === 'object' ? (value as { error?: unknown }).error : undefined;
-  if (typeof error === 'string') return { message: error, type: '', code: '' };
+  if (typeof error === 'string') return { message: error, type: '', code: '', param: '' };
   const fields = (error && typeof error === 'object' ? error : {}) as Record<string, unknown>;
-  return { message: asText(fields['message']), type: asText(fields['type']), code: asText(fields['code']) };
+  return { message: asText(fields['message']), type: asText(fields['type']), code: asText(fields['code']), param: asText(fields['param']) };
 }
 
 /** The first entry that matches `code type` decides, before the bare type and the status are looked at. */
 const byWord: [RegExp, FailureKind][] = [
+  [/network_refused/, 'networkRefused'],
+  [/https_required/, 'httpsRequired'],
+  [/not_local/, 'notLocal'],
   [/model_not_found/, 'noModel'],
   [/context|too_many_tokens|prompt_too_long/, 'contextFull'],
   [/too_many_images|image_count/, 'tooManyImages'],

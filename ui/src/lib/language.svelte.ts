@@ -1,10 +1,13 @@
-import { languageTag, languages, preferredLanguage, translate, type Language, type TextArguments, type TextKey } from '../i18n.ts';
+import {
+  languageTag, languages, preferredLanguage, translate, type Language, type PlainKey, type TextArguments, type TextKey,
+} from '../i18n.ts';
 import { load, save } from './storage.ts';
 
 const KEY = 'portico.language';
 
 class PageLanguage {
   current = $state<Language>('en');
+  #title: PlainKey | undefined;
 
   constructor() {
     const stored = load('local', KEY);
@@ -18,9 +21,15 @@ class PageLanguage {
     this.#apply();
   }
 
+  /** Gives the page its title, which follows the language. */
+  entitle(title: PlainKey): void {
+    this.#title = title;
+    this.#apply();
+  }
+
   #apply(): void {
     document.documentElement.lang = languageTag[this.current];
-    document.title = translate(this.current, 'title');
+    if (this.#title) document.title = translate(this.current, this.#title);
   }
 }
 
@@ -34,4 +43,14 @@ export function t<K extends TextKey>(key: K, ...values: TextArguments<K>): strin
 /** A number as people write it, grouped by thousands. */
 export function count(value: number): string {
   return value.toLocaleString(languageTag[language.current]);
+}
+
+/** The reader's own kind of the page's language, such as `en-GB`: dates differ between them. */
+const locale = (): string => navigator.languages.find((tag) => tag.startsWith(language.current)) ?? languageTag[language.current];
+
+/** A moment (RFC 3339) as the reader writes dates. */
+export function date(moment: string, precision: 'day' | 'minute' = 'day'): string {
+  const time = precision === 'minute' ? ({ timeStyle: 'short' } as const) : {};
+  const value = new Date(moment);
+  return Number.isNaN(value.getTime()) ? moment : value.toLocaleString(locale(), { dateStyle: 'medium', ...time });
 }

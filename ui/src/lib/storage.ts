@@ -7,6 +7,13 @@ function area(kind: 'local' | 'session'): Storage | undefined {
   }
 }
 
+/** What a tab keeps over a reload. */
+export const tabKeys = {
+  conversation: 'portico.conversation',
+  draft: 'portico.draft',
+  owner: 'portico.owner',
+} as const;
+
 export function load(kind: 'local' | 'session', key: string): string | undefined {
   try {
     return area(kind)?.getItem(key) ?? undefined;

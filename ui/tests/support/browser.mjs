@@ -15,6 +15,8 @@ export async function launch() {
         args: [
           '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update',
           '--disable-sync',
+          // A name that is not loopback: over http its pages are no secure context.
+          '--host-resolver-rules=MAP portico.test 127.0.0.1',
         ],
       });
     } catch (error) {
@@ -25,10 +27,10 @@ export async function launch() {
 }
 
 /**
- * Opens a page that remembers what must not happen: uncaught errors, violations of its policy, requests elsewhere.
+ * Opens a page, `path` of the server at `url`, that remembers what must not happen: uncaught errors, violations of its policy, requests elsewhere.
  * @returns {Promise<{page: import('playwright-core').Page, faults: string[], elsewhere: string[], close: () => Promise<void>}>}
  */
-export async function open(browser, url, options = {}) {
+export async function open(browser, url, { path = '/', ...options } = {}) {
   const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 800 }, ...options });
   context.setDefaultTimeout(10_000);
   const page = await context.newPage();
@@ -45,7 +47,7 @@ export async function open(browser, url, options = {}) {
   page.on('request', (request) => {
     if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url())) elsewhere.push(request.url());
   });
-  await page.goto(url);
+  await page.goto(url + path);
   return { page, faults, elsewhere, close: () => context.close() };
 }
 

@@ -3,6 +3,10 @@ import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Accounts } from './accounts.mjs';
+import { json, refuse } from './answers.mjs';
+
+export { refuse } from './answers.mjs';
 
 export const dist = fileURLToPath(new URL('../../dist', import.meta.url));
 
@@ -11,6 +15,9 @@ export const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; " +
   'trusted-types svelte-trusted-html dompurify portico';
+
+/** The addresses of the account's page, which the server gives to everybody. */
+const accountPages = new Set(['/login', '/account', '/invite', '/setup']);
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
@@ -35,15 +42,13 @@ export function answer(response, text, { finish = 'stop', tokens = [12, 34] } = 
   response.end(chunk(text) + chunk(undefined, { finish_reason: finish }) + usage(...tokens) + done);
 }
 
-export function refuse(response, status, error, headers = {}) {
-  response.writeHead(status, { 'Content-Type': 'application/json', 'X-Request-Id': 'req-test-1', ...headers });
-  response.end(JSON.stringify({ error: { message: '', type: '', code: null, param: null, ...error } }));
-}
+const identityRequired = { type: 'authentication_error', code: 'identity_required', message: 'words of the server' };
 
-const json = (response, status, body) => {
-  response.writeHead(status, { 'Content-Type': 'application/json' });
-  response.end(JSON.stringify(body));
-};
+async function read(request) {
+  const parts = [];
+  for await (const part of request) parts.push(part);
+  return Buffer.concat(parts).toString('utf8');
+}
 
 export class ScriptedServer {
   /** @type {any[]} */ models = [seeingModel];
@@ -54,6 +59,9 @@ export class ScriptedServer {
   chats = [];
   /** Paths asked for that this server does not have: a page must never ask for one. */
   strays = [];
+  /** Calls without the mark of a page: on a 401 to one of them the browser would open its own box. */
+  unmarked = [];
+  accounts = new Accounts();
   #server = createServer((request, response) => void this.#handle(request, response));
 
   async listen() {
@@ -68,6 +76,8 @@ export class ScriptedServer {
     this.onChat = (_body, response) => answer(response, 'Hello.');
     this.chats = [];
     this.strays = [];
+    this.unmarked = [];
+    this.accounts = new Accounts();
   }
 
   async close() {
@@ -77,22 +87,27 @@ export class ScriptedServer {
 
   async #handle(request, response) {
     const { pathname } = new URL(request.url, 'http://page');
+    const call = /^\/(v1|health|account\/api)\//.test(pathname);
+    if (call && request.headers['x-portico-page'] !== '1') this.unmarked.push(pathname);
+    if (pathname.startsWith('/account/api/')) return this.accounts.answer(request, await read(request), response);
+    if (pathname.startsWith('/v1/') && this.accounts.asks()) return refuse(response, 401, identityRequired);
     if (pathname === '/health/ready') return json(response, this.readiness.ready ? 200 : 503, this.readiness);
     if (pathname === '/v1/models') {
       if (typeof this.models === 'function') return this.models(response);
       return json(response, 200, { object: 'list', data: this.models });
     }
     if (pathname === '/v1/chat/completions' && request.method === 'POST') {
-      const parts = [];
-      for await (const part of request) parts.push(part);
-      const body = JSON.parse(Buffer.concat(parts).toString('utf8'));
+      const body = JSON.parse(await read(request));
       this.chats.push(body);
       return this.onChat(body, response, request);
     }
-    const name = pathname === '/' ? 'chat.html' : normalize(pathname).slice(1);
+    // In place of a page that nobody may see yet stands the login.
+    const refused = this.accounts.asks() && !accountPages.has(pathname) && !/^\/account\/assets\/|^\/favicon\.svg$/.test(pathname);
+    const account = refused || accountPages.has(pathname);
+    const name = account ? 'account.html' : pathname === '/' ? 'chat.html' : normalize(pathname).slice(1);
     try {
       const bytes = await readFile(join(dist, name));
-      response.writeHead(200, {
+      response.writeHead(refused ? 401 : 200, {
         'Content-Type': types[extname(name)] ?? 'application/octet-stream',
         'Content-Security-Policy': policy,
         'X-Content-Type-Options': 'nosniff',

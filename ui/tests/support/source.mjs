@@ -1,6 +1,7 @@
 // Node reads no TypeScript by itself at the version we support; the modules under test are bundled into memory.
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { svelte } from '../../build.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -25,4 +26,21 @@ export async function source(path) {
 /** A module of `src/` as a script that leaves its exports in the global `name`, for use inside a page. */
 export async function script(path, name) {
   return Buffer.from(await bundle(path, { format: 'iife', platform: 'browser', globalName: name, footer: { js: `globalThis.${name} = ${name};` } })).toString('utf8');
+}
+
+/** The files that a module of `src/` is made of, itself included. */
+export async function parts(path) {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [`src/${path}`],
+    bundle: true,
+    write: false,
+    metafile: true,
+    outdir: 'unused',
+    format: 'esm',
+    conditions: ['svelte', 'browser', 'production'],
+    plugins: [svelte],
+    logLevel: 'silent',
+  });
+  return Object.keys(metafile.inputs);
 }

@@ -20,13 +20,17 @@ export function suite() {
 
   return {
     server,
-    /** A test with an open page. `t.allowed` holds patterns of faults that the test provokes on purpose. */
+    /**
+     * A test with an open page. `t.allowed` holds patterns of faults that the test provokes on purpose. Options: `arrange` the
+     * server before, the `path` to open, the `host` to open it at, and Playwright's own.
+     */
     page(name, options, run) {
       if (typeof options === 'function') [options, run] = [{}, options];
-      const { arrange, ...context } = options;
+      const { arrange, host, ...context } = options;
       test(name, { timeout: 60_000 }, async () => {
         arrange?.(server);
-        const opened = await open(browser, server.url, context);
+        const url = host ? server.url.replace('127.0.0.1', host) : server.url;
+        const opened = await open(browser, url, context);
         const t = { ...opened, server, allowed: [] };
         try {
           await opened.page.locator('.page').waitFor();
@@ -35,6 +39,7 @@ export function suite() {
           assert.deepEqual(faults, [], 'errors or policy violations in the page');
           assert.deepEqual(opened.elsewhere, [], 'the page asked another origin');
           assert.deepEqual(server.strays, [], 'the page asked for what does not exist');
+          assert.deepEqual(server.unmarked, [], 'calls without the mark of a page');
         } finally {
           await opened.close();
         }

@@ -54,11 +54,17 @@ pub(crate) fn kind(path: &str) -> Kind {
     Kind { media, compressible }
 }
 
-/// Whether a file of the UI build is named after its content: `assets/NAME-HASH.ext`, as `ui/build.mjs` writes them.
+/// Where the UI build puts what its pages are made of: those of the chat page, and those that may be read before
+/// anybody has said who he is.
+#[allow(dead_code, reason = "asked by build.rs, which includes this file")]
+pub(crate) const ASSET_FOLDERS: [&str; 2] = ["assets/", "account/assets/"];
+
+/// Whether a file of the UI build is named after its content: `NAME-HASH.ext` in a folder of assets, as `ui/build.mjs`
+/// writes them.
 #[allow(dead_code, reason = "asked by build.rs, which includes this file")]
 pub(crate) fn is_hashed_by_our_build(path: &str) -> bool {
-    let stem =
-        path.strip_prefix("assets/").and_then(|name| name.split_once('.')).map_or("", |(stem, _)| stem);
+    let name = ASSET_FOLDERS.into_iter().find_map(|folder| path.strip_prefix(folder)).unwrap_or_default();
+    let stem = name.split_once('.').map_or("", |(stem, _)| stem);
     stem.rsplit_once('-')
         .is_some_and(|(_, hash)| hash.len() >= 8 && hash.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
@@ -99,7 +105,12 @@ mod tests {
 
     #[test]
     fn immutable_needs_a_hash_in_the_name() {
-        for name in ["assets/chat-5JHU7LGN.js", "assets/chat-abcdefgh.css", "assets/x-0123abcd.svg"] {
+        for name in [
+            "assets/chat-5JHU7LGN.js",
+            "assets/chat-abcdefgh.css",
+            "assets/x-0123abcd.svg",
+            "account/assets/shared-5JHU7LGN.js",
+        ] {
             assert!(is_hashed_by_our_build(name), "{name}");
         }
         for name in [
@@ -107,6 +118,9 @@ mod tests {
             "assets/chat.js",
             "assets/chat-5JHU7L.js",
             "assets/chat-5JHU_7LG.js",
+            "account/chat-5JHU7LGN.js",
+            "account/assets/account.js",
+            "other/assets/chat-5JHU7LGN.js",
             "chat.html",
         ] {
             assert!(!is_hashed_by_our_build(name), "{name}");

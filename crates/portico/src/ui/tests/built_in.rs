@@ -233,15 +233,21 @@ async fn the_embedded_page_is_whole_and_compressed() {
                 assert_eq!(compress::decode(encoding, form.bytes), asset.plain.bytes, "{}", asset.path);
             }
         }
-        assert_eq!(asset.immutable, asset.path.starts_with("assets/"), "{}", asset.path);
+        assert_eq!(asset.immutable, asset.path.contains("assets/"), "{}", asset.path);
     }
-    // Every file that the page names is there.
+    // Every file that the pages name is there; the account's page names none that only known people may read.
     let site = Site::of(Pages::BuiltIn(assets), "chat.html");
-    let page = get(&site, "/", &[BROWSER]).await;
-    let names: Vec<&str> = page.text().split('"').filter(|text| text.starts_with("/assets/")).collect();
-    assert!(!names.is_empty());
-    for name in names {
-        assert_eq!(get(&site, name, &[]).await.status, 200, "{name}");
+    for (path, folders) in
+        [("/", &["/assets/", "/account/assets/"][..]), ("/account.html", &["/account/assets/"])]
+    {
+        let page = get(&site, path, &[BROWSER]).await;
+        let names: Vec<&str> = page.text().split('"').filter(|text| text.starts_with('/')).collect();
+        assert!(names.len() >= 4, "{path}: {names:?}");
+        for name in names {
+            let known = name == "/favicon.svg" && path == "/";
+            assert!(known || folders.iter().any(|folder| name.starts_with(folder)), "{path} names {name}");
+            assert_eq!(get(&site, name, &[]).await.status, 200, "{name}");
+        }
     }
 }
 
