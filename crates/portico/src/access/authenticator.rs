@@ -22,7 +22,7 @@ use super::password::PasswordHash;
 use super::verify::{Busy, Fingerprint, Verifier};
 use crate::config;
 use crate::reason::{Reason, Refusal};
-use crate::store::{Digest, Role, Secrets, Session};
+use crate::store::{Digest, Secrets, Session};
 use crate::sys::clock::Instant;
 
 pub(crate) struct Authenticator {
@@ -92,10 +92,6 @@ impl Caller {
 
     pub(crate) fn plan(&self) -> Option<&Arc<str>> {
         self.person.as_ref().and_then(|person| person.plan.as_ref())
-    }
-
-    pub(crate) fn role(&self) -> Role {
-        self.person.as_ref().map_or(Role::User, |person| person.role)
     }
 }
 

@@ -102,6 +102,7 @@ async fn status(control: &Control) -> Value {
         "certificates": certificates(control),
         "models": models(control).await,
         "log_lines_lost": control.lost_log_lines(),
+        "audit_records_lost": control.door.accounts.lost_records(),
         "config": control.source.as_ref().map(|path| control.environment.directory.join(path).display().to_string()),
         "reloads": control.reload_count(),
         "last_reload": control.last_reload().map(|last| {

@@ -235,6 +235,14 @@ fn screen(answer: &Value, tongue: Tongue) -> String {
         );
         let _ = writeln!(out, "  {}", word(lost));
     }
+    if answer["audit_records_lost"].as_u64().unwrap_or(0) > 0 {
+        let lost = &answer["audit_records_lost"];
+        let lost = text!(
+            "{lost} records of the audit trail were lost: too many at once",
+            "丢失了 {lost} 条审计记录:同时产生过多"
+        );
+        let _ = writeln!(out, "  {}", word(lost));
+    }
     if answer["last_reload"]["ok"] == Value::Bool(false) {
         let why = detail(&answer["last_reload"], tongue).join(" ");
         let _ = writeln!(out, "  {}", word(text!("the last reload failed: {why}", "上次重新加载失败:{why}")));

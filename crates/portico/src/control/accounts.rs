@@ -95,6 +95,7 @@ async fn take_over(control: &Control) {
     let file = match htpasswd(&config) {
         Ok(file) => {
             tracing::info!(users = file.users.len(), "the htpasswd file was read anew");
+            remark_on_keys(control, &file).await;
             file
         }
         Err(why) => {
@@ -104,6 +105,24 @@ async fn take_over(control: &Control) {
     };
     if let Err(error) = control.door.accounts.set_htpasswd(file).await {
         tracing::error!("the htpasswd file was not taken over: {}", error.text().en);
+    }
+}
+
+/// Whoever was taken out of the file may still have keys, which it does not hold.
+async fn remark_on_keys(control: &Control, file: &Htpasswd) {
+    let Ok(everyone) = control.door.accounts.everyone().await else { return };
+    let directory = control.door.accounts.authenticator().directory();
+    for person in directory.people().filter(|person| person.is_of_file()) {
+        let is_gone = !file.users.contains_key(&*person.name);
+        let keys = everyone.keys.iter().filter(|key| *key.user == *person.name && key.revoked.is_none());
+        let keys = keys.count();
+        if is_gone && keys > 0 {
+            let name = &person.name;
+            tracing::warn!(
+                keys,
+                "{name} is in the htpasswd file no more and still has keys: `portico user disable {name}` closes them too"
+            );
+        }
     }
 }
 

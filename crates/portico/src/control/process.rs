@@ -16,6 +16,7 @@ use crate::config::{Environment, Problems};
 use crate::front::Door;
 use crate::listen::{Connections, Phase, Scheme};
 use crate::observe::{AccessLog, LogHandle};
+use crate::store::Entry;
 use crate::supervise::Supervised;
 use crate::types::Text;
 
@@ -85,6 +86,18 @@ impl Control {
                 tracing::error!("the configuration was not reloaded: {}", why.en);
             }
         }
+        self.door.accounts.note(Entry {
+            at: jiff::Timestamp::now(),
+            actor: "portico".to_owned(),
+            action: "config.reload".to_owned(),
+            target: self.source.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            address: None,
+            detail: match &outcome {
+                ReloadOutcome::Done { changed } => changed.join(" "),
+                ReloadOutcome::Wrong(_) => "refused: the file can't be used".to_owned(),
+                ReloadOutcome::Refused(why) => format!("refused: {}", why.en),
+            },
+        });
         let last = LastReload { at: SystemTime::now(), outcome: outcome.clone() };
         *self.last_reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
         outcome

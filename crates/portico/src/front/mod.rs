@@ -202,7 +202,7 @@ impl Visit<'_> {
                 admit::enter(self, Surface::Login, record).await?;
                 let pages = self.snapshot.account.as_ref().ok_or(Reason::NotFound)?;
                 // Four addresses of one document, beside the files that it is made of.
-                let is_file = target.path.ends_with(".js") || target.path.ends_with(".css");
+                let is_file = target.path.starts_with("/account/");
                 let path = if is_file { target.path } else { "/account.html" };
                 Box::pin(pages.answer(&self.page(path))).await.map(Answer::Page)
             }

@@ -2,7 +2,7 @@
 //!
 //! A client's handshake ends here: the model server gets one of Portico's own, with a key of its own, and only when it
 //! has agreed does the client hear that it may speak. Browsers let every page open a WebSocket to everywhere, so one that
-//! names its page has to name this site's.
+//! names its page has to name this site's, or one of `cors.origins`.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -47,8 +47,10 @@ pub(super) async fn run(
     let parts = visit.parts;
     let origin = Origin::of(visit);
     let handshake = handshake(parts.version, &parts.headers)?;
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    own_origin(&parts.headers, host, origin.is_tls())?;
+    if visit.snapshot.cors.granted(&parts.headers).is_none() {
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        own_origin(&parts.headers, host, origin.is_tls())?;
+    }
     let (asked, served) = model(visit, parts.uri.query())?;
     may_use(visit.snapshot, caller, &served)?;
     (record.model, record.stream) = (Some(asked.clone()), true);
