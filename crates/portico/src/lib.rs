@@ -21,6 +21,7 @@ mod queue;
 mod reach;
 mod reason;
 mod run;
+mod store;
 mod supervise;
 mod sys;
 mod types;

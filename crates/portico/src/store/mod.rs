@@ -6,12 +6,43 @@
 //!
 //! Never here: a decision about who may come in; a key, token or password as its owner types it. What is kept of keys,
 //! sessions and invitations are digests under a secret that lies outside the database (`secrets`), of passwords a slow hash.
+//!
+//! Times are kept to the microsecond.
+
+#![cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "nothing asks for people before `access` does")
+)]
+
+mod chain;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod disk_tests;
+mod hex;
+mod noted;
+mod open;
+#[cfg(test)]
+mod open_tests;
+mod place;
+#[cfg(test)]
+mod sample;
+mod secrets;
+mod sqlite;
+#[cfg(test)]
+mod tamper_tests;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use open::{Found, OpenError, Opened, exists, open};
+pub(crate) use secrets::Secrets;
+pub(crate) use sqlite::Sqlite;
 
 /// HMAC-SHA-256 of a key, a session's token or an invitation's, under one of the [`secrets`].
 pub(crate) type Digest = [u8; 32];
@@ -94,21 +125,46 @@ pub(crate) enum Change {
     /// Only while there is no user at all.
     AddFirstUser(User),
     /// Raises the epoch.
-    SetPassword { user: String, password: String },
-    SetPlan { user: String, plan: Option<String> },
-    SetRole { user: String, role: Role },
+    SetPassword {
+        user: String,
+        password: String,
+    },
+    SetPlan {
+        user: String,
+        plan: Option<String>,
+    },
+    SetRole {
+        user: String,
+        role: Role,
+    },
     /// Raises the epoch.
-    SetDisabled { user: String, disabled: bool },
+    SetDisabled {
+        user: String,
+        disabled: bool,
+    },
     /// With keys, sessions and invitations.
-    RemoveUser { user: String },
+    RemoveUser {
+        user: String,
+    },
     AddKey(ApiKey),
     /// The old one holds until `until` at the latest.
-    RotateKey { old: String, until: Timestamp, new: ApiKey },
-    RevokeKey { id: String, at: Timestamp },
+    RotateKey {
+        old: String,
+        until: Timestamp,
+        new: ApiKey,
+    },
+    RevokeKey {
+        id: String,
+        at: Timestamp,
+    },
     /// Takes the place of the user's earlier ones.
     AddInvitation(Invitation),
     /// Raises the epoch. Only while the invitation is there and has not expired at `at`; it is gone afterwards.
-    AcceptInvitation { digest: Digest, password: String, at: Timestamp },
+    AcceptInvitation {
+        digest: Digest,
+        password: String,
+        at: Timestamp,
+    },
 }
 
 /// Users, keys and invitations.
@@ -132,7 +188,10 @@ pub(crate) trait Sessions: Send {
 pub(crate) enum Ending {
     One(Digest),
     /// All of a user, but the one that asks for it.
-    AllOf { user: String, except: Option<Digest> },
+    AllOf {
+        user: String,
+        except: Option<Digest>,
+    },
 }
 
 /// The record of logins, failures, and changes of users, keys and configuration: a chain, in which each record vouches for
@@ -141,6 +200,8 @@ pub(crate) trait AuditTrail: Send {
     fn append(&mut self, entry: &Entry) -> Result<(), StoreError>;
     /// The newest `limit` records, oldest first.
     fn latest(&mut self, limit: u32) -> Result<Vec<Record>, StoreError>;
+    /// The newest record's, for whoever notes it elsewhere.
+    fn head(&mut self) -> Result<Option<Head>, StoreError>;
     /// Goes through all of it. `known`: a head that was noted elsewhere, which has to be in the chain.
     fn verify(&mut self, known: Option<&Head>) -> Result<Verdict, StoreError>;
 }
@@ -193,6 +254,8 @@ pub(crate) enum Break {
     Missing,
     /// The chain ends before a head that was noted elsewhere, or went on from another one.
     Cut,
+    /// What was noted of its end beside the database is gone, or is not as it was written.
+    Unnoted,
 }
 
 /// Why something could not be kept or read.
@@ -207,4 +270,9 @@ pub(crate) enum StoreError {
     TooLate,
     #[error("the database: {0}")]
     Database(String),
+}
+
+#[cfg(test)]
+fn open_for_test(folder: &testkit::temporary::Folder) -> Opened {
+    open(folder.path(), &folder.path().join("portico.db")).unwrap()
 }
