@@ -14,6 +14,7 @@
     expect(dead_code, unused_imports, reason = "nothing asks for people before `access` does")
 )]
 
+pub(crate) mod backup;
 mod chain;
 #[cfg(test)]
 mod conformance;
