@@ -18,6 +18,7 @@ use super::authenticator::Authenticator;
 use super::directory::{Directory, Person};
 use super::htpasswd::Htpasswd;
 use super::key;
+use crate::store::backup::{Extra, backup};
 use crate::store::{
     self, AuditTrail as _, Change, Digest, Ending, Entry, Everyone, Found, Head, Opened, People as _, Record,
     Session, Sessions as _, StoreError, Verdict,
@@ -193,6 +194,23 @@ impl Accounts {
         self.ask(|clerk| match &mut clerk.opened {
             Some(opened) => opened.store.head().map_err(AccountsError::Store),
             None => Ok(None),
+        })
+        .await
+    }
+
+    /// An encrypted copy of everything at `to`: the size of it. Other changes wait for about a second meanwhile.
+    pub(crate) async fn backup(
+        &self,
+        extras: Vec<Extra>,
+        passphrase: String,
+        to: PathBuf,
+        entry: Entry,
+    ) -> Result<u64, AccountsError> {
+        self.ask(move |clerk| {
+            let store = &mut clerk.open()?.store;
+            store.append(&entry).map_err(AccountsError::Store)?;
+            let made = backup(store, &extras, passphrase.as_bytes(), &to);
+            made.map(|made| made.bytes).map_err(|error| AccountsError::Open(error.text()))
         })
         .await
     }

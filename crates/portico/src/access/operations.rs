@@ -59,7 +59,7 @@ pub(crate) enum NotDone {
 }
 
 impl Actor {
-    fn entry(&self, action: &str, target: &str, detail: String) -> Entry {
+    pub(crate) fn entry(&self, action: &str, target: &str, detail: String) -> Entry {
         Entry {
             at: Timestamp::now(),
             actor: self.name.clone(),
@@ -160,6 +160,11 @@ impl Accounts {
     ) -> Result<(), NotDone> {
         let entry = actor.entry("user.plan", name, plan.clone().unwrap_or_else(|| "default".to_owned()));
         self.change_of(name, Change::SetPlan { user: name.to_owned(), plan }, entry).await
+    }
+
+    pub(crate) async fn set_role(&self, name: &str, role: Role, actor: &Actor) -> Result<(), NotDone> {
+        let entry = actor.entry("user.role", name, word(role).to_owned());
+        self.change_of(name, Change::SetRole { user: name.to_owned(), role }, entry).await
     }
 
     pub(crate) async fn set_disabled(

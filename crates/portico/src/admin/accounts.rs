@@ -5,10 +5,11 @@
 //! |---|---|
 //! | `GET /users` | everybody, of the store and of the htpasswd file |
 //! | `POST /users` | `{"name", "password"?, "plan"?, "role"?}` → 201 |
-//! | `POST /users/NAME/password`, `plan`, `disable`, `enable`, `remove`, `invite` | 200; `invite` gives the token of a one-time link |
+//! | `POST /users/NAME/password`, `plan`, `role`, `disable`, `enable`, `remove`, `invite` | 200; `invite` gives the token of a one-time link |
 //! | `GET /keys`, `POST /keys` | `{"user", "name"?, "expires"?, "models"?, "networks"?}` → 201 with the key, once |
 //! | `POST /keys/ID/rotate`, `revoke` | 201 with the new key; 200 |
 //! | `POST /access/explain` | `{"ip", "key"?, "user"?, "path"?, "method"?}` → what would happen and which line decides |
+//! | `POST /backup` | `{"passphrase"}` → where the encrypted file lies, for who asks to take away |
 //! | `GET /audit?N` | the newest N records, oldest first |
 //! | `POST /audit/verify` | `{"head"?: "NUMBER:MAC"}` → whether the trail is whole |
 
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::access::{Accounts, AccountsError, Actor, KeyWish, NewKey, NotDone, Question, explain, role_word};
 use crate::config::Config;
+use crate::control;
 use crate::front;
 use crate::store::{ApiKey, Break, Head, Record, Role, Verdict};
 use crate::types::{Text, percent_decoded, text};
@@ -83,6 +85,18 @@ struct Asked {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RoleWish {
+    role: Role,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passphrase {
+    passphrase: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Known {
     head: Option<String>,
 }
@@ -124,6 +138,7 @@ impl Desk<'_> {
             ["keys", id, "rotate"] if post => self.rotate_key(id).await,
             ["keys", id, "revoke"] if post => self.revoke_key(id).await,
             ["access", "explain"] if post => self.explain(),
+            ["backup"] if post => self.backup().await,
             ["audit"] if get => self.audit(query).await,
             ["audit", "verify"] if post => self.verify().await,
             _ => return None,
@@ -203,6 +218,10 @@ impl Desk<'_> {
                     Err(wrong) => return Some(Err(wrong)),
                 }
             }
+            "role" => match self.read::<RoleWish>() {
+                Ok(wish) => accounts.set_role(name, wish.role, actor).await,
+                Err(wrong) => return Some(Err(wrong)),
+            },
             "disable" => accounts.set_disabled(name, true, actor).await,
             "enable" => accounts.set_disabled(name, false, actor).await,
             "remove" => accounts.remove_user(name, actor).await,
@@ -275,6 +294,19 @@ impl Desk<'_> {
         let question = Question { address: ip, surface, key: key.as_deref(), user: user.as_deref() };
         let found = explain(self.config, self.accounts.authenticator(), &question);
         Ok((StatusCode::OK, found))
+    }
+
+    async fn backup(&self) -> Answer {
+        let Passphrase { passphrase } = self.read()?;
+        let data_dir = &self.config.site.data_dir;
+        let extras = control::extras(data_dir).map_err(|error| {
+            let why = text!("the certificates can't be read: {error}", "无法读取证书:{error}");
+            (StatusCode::INTERNAL_SERVER_ERROR, why)
+        })?;
+        let (files, to) = (extras.len(), data_dir.join(format!("backup.{}.new", std::process::id())));
+        let entry = self.request.actor.entry("backup", "", String::new());
+        let bytes = self.accounts.backup(extras, passphrase, to.clone(), entry).await.map_err(failed)?;
+        Ok((StatusCode::OK, json!({"path": to, "bytes": bytes, "files": files})))
     }
 
     async fn audit(&self, query: &str) -> Answer {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::admin::{call, refused_with, say};
 use super::arguments::{
     JsonArguments, KeyCommand, KeyCreateArguments, KeyIdArguments, UserAddArguments, UserCommand,
-    UserNameArguments, UserPasswordArguments, UserPlanArguments,
+    UserNameArguments, UserPasswordArguments, UserPlanArguments, UserRoleArguments,
 };
 use super::model::aligned;
 use super::{Context, Exit};
@@ -26,6 +26,7 @@ pub(crate) fn user(context: &Context, command: UserCommand) -> Exit {
         UserCommand::List(arguments) => users(context, &arguments),
         UserCommand::Passwd(arguments) => password(context, &arguments),
         UserCommand::Plan(arguments) => plan(context, &arguments),
+        UserCommand::Role(arguments) => role(context, &arguments),
         UserCommand::Disable(arguments) => simple(context, &arguments, "disable", |name| {
             text!(
                 "{name} is disabled: keys and sessions open nothing any more, until `portico user enable {name}`.",
@@ -131,6 +132,22 @@ fn plan(context: &Context, arguments: &UserPlanArguments) -> Result<Exit, Exit> 
         return Ok(refused_with(context, &asked));
     }
     let text = text!("{name} has the plan {plan} now.", "{name} 现在使用套餐 {plan}。");
+    Ok(context.out.data(&format!("{}\n", text.pick(asked.tongue))))
+}
+
+fn role(context: &Context, arguments: &UserRoleArguments) -> Result<Exit, Exit> {
+    let UserRoleArguments { name, role } = arguments;
+    let path = format!("/users/{}/role", percent_encoded(name));
+    let word = if role.is_operator() { "operator" } else { "user" };
+    let asked = call(context, Method::POST, &path, &json!({"role": word}))?;
+    if asked.status != StatusCode::OK {
+        return Ok(refused_with(context, &asked));
+    }
+    let text = if role.is_operator() {
+        text!("{name} is an operator now.", "{name} 现在是管理员。")
+    } else {
+        text!("{name} is a user like others now.", "{name} 现在是普通用户。")
+    };
     Ok(context.out.data(&format!("{}\n", text.pick(asked.tongue))))
 }
 

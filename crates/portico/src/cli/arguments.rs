@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Key(KeyArguments),
     Access(AccessArguments),
     Audit(AuditArguments),
+    Backup(BackupArguments),
+    Restore(RestoreArguments),
     Cert(CertArguments),
     Config(ConfigArguments),
     Completions(CompletionsArguments),
@@ -107,6 +109,7 @@ pub(crate) enum UserCommand {
     List(JsonArguments),
     Passwd(UserPasswordArguments),
     Plan(UserPlanArguments),
+    Role(UserRoleArguments),
     Disable(UserNameArguments),
     Enable(UserNameArguments),
     Remove(UserNameArguments),
@@ -149,6 +152,14 @@ pub(crate) struct UserPlanArguments {
     pub(crate) name: String,
     #[arg(value_name = "PLAN")]
     pub(crate) plan: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserRoleArguments {
+    #[arg(id = "user", value_name = "NAME")]
+    pub(crate) name: String,
+    #[arg(value_enum, value_name = "ROLE")]
+    pub(crate) role: RoleWord,
 }
 
 /// `--role`
@@ -284,6 +295,24 @@ pub(crate) struct AuditVerifyArguments {
     pub(crate) head: Option<String>,
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArguments {
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: PathBuf,
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: PathBuf,
 }
 
 #[derive(Debug, Args)]

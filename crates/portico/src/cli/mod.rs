@@ -6,6 +6,7 @@ mod access;
 mod account;
 mod admin;
 mod arguments;
+mod backup;
 mod cert;
 mod check;
 mod completions;
@@ -86,6 +87,8 @@ fn dispatch(context: &Context, command: Command) -> Exit {
         Command::Key(arguments) => account::key(context, arguments.command),
         Command::Access(arguments) => access::access(context, &arguments.command),
         Command::Audit(arguments) => access::audit(context, &arguments.command),
+        Command::Backup(arguments) => backup::backup(context, &arguments),
+        Command::Restore(arguments) => backup::restore(context, &arguments),
         Command::Cert(arguments) => cert::cert(context, arguments.command),
         Command::Config(arguments) => match arguments.command {
             ConfigCommand::Diff(arguments) => admin::diff(context, &arguments),

@@ -100,6 +100,21 @@ const COMMANDS: &[(&str, Text)] = &[
         "audit verify",
         Text::fixed("Find out whether any record was changed or removed", "检查记录是否被修改或删除"),
     ),
+    ("user role", Text::fixed("Make somebody an operator, or a user again", "设为管理员或恢复为普通用户")),
+    (
+        "backup",
+        Text::fixed(
+            "Write one encrypted file with everything that can't be made again",
+            "把所有无法重建的数据写入一个加密文件",
+        ),
+    ),
+    (
+        "restore",
+        Text::fixed(
+            "Bring a backup back, while Portico does not run, and say who came back to life",
+            "在 Portico 停止时恢复备份,并列出重新生效的用户和密钥",
+        ),
+    ),
     (
         "cert",
         Text::fixed(
@@ -183,6 +198,10 @@ const ARGUMENTS: &[(&str, &str, Text)] = &[
         ),
     ),
     ("*", "json", Text::fixed("Answer in JSON", "以 JSON 输出")),
+    ("backup", "file", Text::fixed("Where to", "写入的文件")),
+    ("restore", "file", Text::fixed("What `portico backup` wrote", "`portico backup` 写出的文件")),
+    ("*", "passphrase_file", Text::fixed("A file whose first line is the passphrase", "首行为口令的文件")),
+    ("user role", "role", Text::fixed("user or operator", "user(用户)或 operator(管理员)")),
     (
         "cert renew",
         "dry_run",

@@ -4,6 +4,7 @@
 //! ends the process.
 
 mod accounts;
+mod backup;
 mod certificates;
 mod error_log;
 mod models;
@@ -12,6 +13,7 @@ mod reload;
 pub(crate) mod unopened;
 
 pub(crate) use accounts::{open as open_accounts, watch as watch_accounts};
+pub(crate) use backup::{extras, passphrase, put_back};
 pub(crate) use certificates::{Certificates, NotTried, kept as kept_certificates, renew_alone};
 pub(crate) use error_log::ErrorLog;
 pub(crate) use models::{Live, Plan, registry};

@@ -9,18 +9,26 @@
 //!
 //! Times are kept to the microsecond.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "nothing asks for people before `access` does")
-)]
-
+pub(crate) mod backup;
 mod chain;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod disk_tests;
 mod hex;
 mod noted;
 mod open;
+#[cfg(test)]
+mod open_tests;
 mod place;
+#[cfg(test)]
+mod sample;
 mod secrets;
 mod sqlite;
+#[cfg(test)]
+mod tamper_tests;
 
 use std::net::IpAddr;
 
@@ -28,7 +36,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use open::{Found, OpenError, Opened, exists, open};
+pub(crate) use open::{Found, Opened, exists, open};
 pub(crate) use secrets::Secrets;
 pub(crate) use sqlite::Sqlite;
 
@@ -258,4 +266,9 @@ pub(crate) enum StoreError {
     TooLate,
     #[error("the database: {0}")]
     Database(String),
+}
+
+#[cfg(test)]
+fn open_for_test(folder: &testkit::temporary::Folder) -> Opened {
+    open(folder.path(), &folder.path().join("portico.db")).unwrap()
 }

@@ -7,20 +7,18 @@ use jiff::Timestamp;
 
 use super::chain::BEGINNING;
 use super::noted::{self, Noted};
-use super::place::{self, Lock, Place};
+use super::place::{self, Place};
 use super::secrets::{self, KeyFault, Secrets};
 use super::sqlite::{self, Sqlite, Unopened};
 use super::{AuditTrail as _, Entry, hex};
 use crate::types::{Text, text};
 
-/// Nobody else opens the store while this is held.
 #[derive(Debug)]
 pub(crate) struct Opened {
+    /// Nobody else opens it while this is there.
     pub(crate) store: Sqlite,
     pub(crate) secrets: Secrets,
     pub(crate) found: Found,
-    // Dropped last: the store writes when it is closed.
-    lock: Lock,
 }
 
 /// What was there.
@@ -90,7 +88,7 @@ pub(crate) fn open(data_dir: &Path, database: &Path) -> Result<Opened, OpenError
     place.finish().map_err(failed)?;
     let (key, there) =
         (place.key().try_exists().map_err(failed)?, place.database.try_exists().map_err(failed)?);
-    let (store, secrets, found) = match (key, there) {
+    let (mut store, secrets, found) = match (key, there) {
         (false, true) => {
             return Err(OpenError::NoKey { path: place.key(), database: place.database });
         }
@@ -105,12 +103,13 @@ pub(crate) fn open(data_dir: &Path, database: &Path) -> Result<Opened, OpenError
             (store, secrets, Found::New)
         }
     };
-    Ok(Opened { store, secrets, found, lock })
+    store.hold(lock);
+    Ok(Opened { store, secrets, found })
 }
 
 fn open_or_set_aside(place: &Place) -> Result<(Sqlite, Secrets, Found), OpenError> {
     let secrets = read_key(place)?;
-    let why = match Sqlite::open(&place.database, &secrets, &place.head()) {
+    let why = match Sqlite::open(place.files(), &secrets) {
         Ok(store) => return Ok((store, secrets, Found::There)),
         Err(Unopened::Corrupt(why)) => why,
         Err(other) => return Err(unopened(place, other)),
@@ -126,7 +125,7 @@ fn open_or_set_aside(place: &Place) -> Result<(Sqlite, Secrets, Found), OpenErro
 fn make(place: &Place) -> Result<(Sqlite, Secrets), OpenError> {
     let text = secrets::draw().map_err(|error| failed(&place.key(), &error))?;
     let secrets = Secrets::from_text(&text).expect("a secret as it is drawn");
-    let new = place::with(&place.key(), ".new");
+    let new = place.new_files().key;
     place::replace(&new, text.as_bytes()).map_err(|error| failed(&new, &error))?;
     let store = install_empty(place, &secrets, &place.aside("old", now()))?;
     Ok((store, secrets))
@@ -139,9 +138,6 @@ fn begin_anew(
     action: &str,
     detail: &str,
 ) -> Result<Sqlite, OpenError> {
-    // What a crash left of a secret that never came to be used.
-    let unused = place::with(&place.key(), ".new");
-    crate::sys::files::remove(&unused).map_err(|error| failed(&unused, &error))?;
     begin_anew_as(place, secrets, &place.aside(word, now()), action, detail)
 }
 
@@ -153,11 +149,13 @@ fn begin_anew_as(
     action: &str,
     detail: &str,
 ) -> Result<Sqlite, OpenError> {
-    let before = Noted::new(place.head(), secrets).read().ok().flatten();
+    let before = Noted::new(place.files().head, secrets).read().ok().flatten();
     let ended = before.map_or_else(
         || "the end of its audit trail is not known".to_owned(),
         |head| format!("its audit trail ended at record {}, {}", head.number, hex::encode(&head.mac)),
     );
+    // What a crash has left of a secret that never came to be used.
+    place.new_files().discard();
     let mut store = install_empty(place, secrets, aside)?;
     let entry = Entry {
         at: now(),
@@ -175,10 +173,11 @@ fn begin_anew_as(
 
 fn install_empty(place: &Place, secrets: &Secrets, aside: &str) -> Result<Sqlite, OpenError> {
     let failed = |error: io::Error| failed(&place.database, &error);
-    sqlite::create(&place::with(&place.database, ".new"), secrets).map_err(|error| unopened(place, error))?;
-    noted::write(&place::with(&place.head(), ".new"), BEGINNING, &secrets.noted).map_err(failed)?;
+    let new = place.new_files();
+    sqlite::create(&new.database, secrets).map_err(|error| unopened(place, error))?;
+    noted::write(&new.head, BEGINNING, &secrets.noted).map_err(failed)?;
     place.install(aside).map_err(failed)?;
-    Sqlite::open(&place.database, secrets, &place.head()).map_err(|error| unopened(place, error))
+    Sqlite::open(place.files(), secrets).map_err(|error| unopened(place, error))
 }
 
 fn read_key(place: &Place) -> Result<Secrets, OpenError> {

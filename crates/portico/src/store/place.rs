@@ -24,11 +24,21 @@ use crate::sys::files;
 
 /// Readable and writable by their owner.
 const PRIVATE: u32 = 0o600;
+/// Behind the names of files that are not in their places yet.
+const NEW: &str = ".new";
 
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     data_dir: PathBuf,
     pub(super) database: PathBuf,
+}
+
+/// The files of one store.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) database: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) head: PathBuf,
 }
 
 /// The kernel lets go of it however the process ends.
@@ -40,12 +50,23 @@ impl Place {
         Self { data_dir: data_dir.to_owned(), database: database.to_owned() }
     }
 
-    pub(super) fn key(&self) -> PathBuf {
-        self.data_dir.join("store.key")
+    pub(super) fn files(&self) -> Files {
+        Files {
+            database: self.database.clone(),
+            key: self.data_dir.join("store.key"),
+            head: self.data_dir.join("audit.head"),
+        }
     }
 
-    pub(super) fn head(&self) -> PathBuf {
-        self.data_dir.join("audit.head")
+    /// Of a store that is being made beside the one there is.
+    pub(super) fn new_files(&self) -> Files {
+        let Files { database, key, head } = self.files();
+        let [database, key, head] = [database, key, head].map(|path| with(&path, NEW));
+        Files { database, key, head }
+    }
+
+    pub(super) fn key(&self) -> PathBuf {
+        self.files().key
     }
 
     fn plan(&self) -> PathBuf {
@@ -82,8 +103,8 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        for path in [self.database.clone(), self.key(), self.head()] {
-            let new = with(&path, ".new");
+        for path in self.files().each() {
+            let new = with(&path, NEW);
             if !new.try_exists()? {
                 continue;
             }
@@ -103,11 +124,26 @@ impl Place {
     pub(super) fn aside(&self, word: &str, now: Timestamp) -> String {
         let name = format!("{word}-{}", now.strftime("%Y%m%d-%H%M%S"));
         let taken = |name: &str| {
-            let mut paths = [self.database.clone(), self.key(), self.head()].into_iter();
-            paths.any(|path| with(&path, &format!(".{name}")).symlink_metadata().is_ok())
+            self.files()
+                .each()
+                .into_iter()
+                .any(|path| with(&path, &format!(".{name}")).symlink_metadata().is_ok())
         };
         let numbered = (2..).map(|number| format!("{name}-{number}"));
         std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name)).expect("numbers do not end")
+    }
+}
+
+impl Files {
+    fn each(&self) -> [PathBuf; 3] {
+        [self.database.clone(), self.key.clone(), self.head.clone()]
+    }
+
+    /// New ones that have not come into place, with what SQLite has put beside the database. Best effort: whoever makes the next
+    /// ones replaces what can't be removed.
+    pub(super) fn discard(&self) {
+        let logs = ["-journal", "-wal", "-shm"].map(|log| with(&self.database, log));
+        self.each().iter().chain(&logs).for_each(|path| drop(files::remove(path)));
     }
 }
 

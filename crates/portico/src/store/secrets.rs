@@ -137,13 +137,26 @@ mod tests {
         assert_eq!(format!("{:?}", secrets[0]), "Secrets");
     }
 
-    /// Kept digests have to fit what later versions compute.
+    /// Kept digests have to fit what later versions compute. Known from another implementation of HKDF and HMAC (Python's).
     #[test]
     fn digests_are_what_they_were() {
         let secrets = Secrets::from_text(&"0f".repeat(32)).unwrap();
-        insta::assert_snapshot!(hex::encode(&secrets.digest_of_key("pk-example")), @"");
-        insta::assert_snapshot!(hex::encode(&secrets.digest_of_session("token")), @"");
-        insta::assert_snapshot!(hex::encode(&secrets.digest_of_invitation("token")), @"");
+        for (digest, known) in [
+            (
+                secrets.digest_of_key("pk-example"),
+                "79ad912e22d8d0067be17cdc7f29c4eebd8202b91a569d2d8cd8456896103390",
+            ),
+            (
+                secrets.digest_of_session("token"),
+                "6778cb87f286d17b0dde677f17c38d76815d69c8ac477dff9eb264e61a365d7c",
+            ),
+            (
+                secrets.digest_of_invitation("token"),
+                "5c0943130606d17715a1521516c1e82b38302ca8ec5567f7b7afb77aec791a83",
+            ),
+        ] {
+            assert_eq!(hex::encode(&digest), known);
+        }
     }
 
     #[test]

@@ -607,3 +607,53 @@ async fn a_store_is_worked_on_while_nobody_runs() {
     portico.serves().await;
     assert_eq!(status(&portico, &[("X-Api-Key", made["key"].as_str().expect("a key"))]).await, 200);
 }
+
+#[tokio::test]
+async fn a_backup_brings_back_what_it_held_and_says_who_came_back_to_life() {
+    let scripted = Scripted::start().await;
+    let setup = Setup::before(&scripted).with(ASKS);
+    let portico = setup.start().await;
+    add(&portico, "ada").await;
+    add(&portico, "bob").await;
+    let (id, key) = key(&portico, &["--user", "ada"]).await;
+    let cookie = session(&portico, "ada").await;
+    let passphrase = portico.folder().join("passphrase");
+    std::fs::write(&passphrase, "a passphrase of some length\n").expect("written");
+    let arguments = ["backup", "kept.portico", "--passphrase-file", "passphrase"];
+    let open = ask(&portico, &arguments).await.expect(2);
+    assert!(open.stderr.contains("chmod 600"), "{}", open.stderr);
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&passphrase, private).expect("chmod");
+    ask(&portico, &arguments).await.expect(0);
+    let restoring = ["restore", "kept.portico", "--passphrase-file", "passphrase"];
+    let busy = ask(&portico, &restoring).await.expect(1);
+    assert!(busy.stderr.contains("portico stop"), "{}", busy.stderr);
+
+    ask(&portico, &["key", "revoke", &id]).await.expect(0);
+    ask(&portico, &["user", "remove", "bob"]).await.expect(0);
+    add(&portico, "eve").await;
+    let crashed = portico.crash();
+    let file = crashed.folder().join("portico.toml");
+    let file = file.to_string_lossy().into_owned();
+    let alone = async |arguments: &[&str]| {
+        crate::command::portico(crashed.folder(), &[arguments, &["--config", &file]].concat()).await
+    };
+    std::fs::write(crashed.folder().join("wrong"), "another passphrase").expect("written");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(crashed.folder().join("wrong"), private).expect("chmod");
+    alone(&["restore", "kept.portico", "--passphrase-file", "wrong"]).await.expect(1);
+    let said = alone(&restoring).await.expect(0).stdout;
+    for line in [
+        format!("the key {id} of ada, which was revoked"),
+        "the user bob, who was removed".to_owned(),
+        "lost: the user eve".to_owned(),
+    ] {
+        assert!(said.contains(&line), "{line}: {said}");
+    }
+    let portico = crashed.launch(binary(), &setup.text());
+    portico.serves().await;
+    assert_eq!(status(&portico, &[("X-Api-Key", &key)]).await, 200);
+    assert_eq!(status(&portico, &[("Authorization", &basic("bob", PASSWORD))]).await, 200);
+    assert_eq!(status(&portico, &[("Cookie", &cookie)]).await, 401, "nobody is logged in by a restore");
+    ask(&portico, &["audit", "verify"]).await.expect(0);
+}

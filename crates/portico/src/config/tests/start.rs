@@ -3,8 +3,6 @@
 use super::super::problem::Code;
 use super::*;
 
-const MODEL: &str = "[[model]]\nname = \"m\"\npath = \"p\"\n";
-
 #[test]
 fn a_protection_that_is_not_built_stops_the_start_and_only_warns_in_check() {
     for (text, key) in [("[[model]]\nname = \"m\"\npath = \"p\"\nuser = \"nobody\"", "model[0].user")] {

@@ -9,7 +9,7 @@ use super::rows;
 
 /// Which epoch a record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Epoch {
+pub(super) enum Epoch {
     Same,
     Next,
 }
@@ -56,7 +56,8 @@ pub(super) fn append(
 pub(super) fn last(connection: &Connection) -> rusqlite::Result<Option<(Head, u64)>> {
     connection
         .query_row("SELECT number, mac, epoch FROM audit ORDER BY number DESC LIMIT 1", [], |row| {
-            Ok((Head { number: row.get(0)?, mac: row.get(1)? }, row.get(2)?))
+            let head = Head { number: rows::unsigned(row, "number")?, mac: row.get("mac")? };
+            Ok((head, rows::unsigned(row, "epoch")?))
         })
         .optional()
 }

@@ -6,8 +6,12 @@
 mod audit;
 mod migrations;
 mod people;
+#[cfg(test)]
+mod released_tests;
 mod rows;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io;
@@ -20,9 +24,11 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, ffi, params};
 
-pub(super) use audit::Epoch;
+use audit::Epoch;
 
+use super::chain::BEGINNING;
 use super::noted::Noted;
+use super::place::{Files, Lock};
 use super::{
     AuditTrail, Break, Change, Digest, Ending, Entry, Everyone, Head, People, Record, Secrets, Session,
     Sessions, StoreError, Verdict, place,
@@ -40,6 +46,9 @@ pub(crate) struct Sqlite {
     connection: Connection,
     audit: Key,
     noted: Noted,
+    files: Files,
+    // Dropped last: closing the database writes to it.
+    lock: Option<Lock>,
 }
 
 /// Why a database can't be used as a store.
@@ -95,7 +104,8 @@ fn connect(path: &Path) -> Result<Connection, Unopened> {
 
 impl Sqlite {
     /// A database that is there. It is looked through for damage, and brought to this version.
-    pub(super) fn open(path: &Path, secrets: &Secrets, noted: &Path) -> Result<Self, Unopened> {
+    pub(super) fn open(files: Files, secrets: &Secrets) -> Result<Self, Unopened> {
+        let path = &files.database;
         let failed = |error: io::Error| Unopened::Failed(error.to_string());
         let metadata = fs::metadata(path).map_err(failed)?;
         if metadata.len() == 0 {
@@ -123,7 +133,50 @@ impl Sqlite {
         if check != secrets.check {
             return Err(Unopened::OtherSecret);
         }
-        Ok(Self { connection, audit: secrets.audit.clone(), noted: Noted::new(noted.to_owned(), secrets) })
+        let noted = Noted::new(files.head.clone(), secrets);
+        Ok(Self { connection, audit: secrets.audit.clone(), noted, files, lock: None })
+    }
+
+    /// Nobody else may open it as long as this is there.
+    pub(super) fn hold(&mut self, lock: Lock) {
+        self.lock = Some(lock);
+    }
+
+    pub(super) const fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// A copy of one moment, in an empty file, without sessions and invitations. Where its audit trail ends.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<Option<Head>, StoreError> {
+        let name =
+            path.to_str().ok_or_else(|| StoreError::Database(format!("{} is no UTF-8", path.display())))?;
+        self.connection.execute("VACUUM INTO ?1", [name])?;
+        let copy = connect(path).map_err(|error| StoreError::Database(format!("{error:?}")))?;
+        forget_logins(&copy)?;
+        let head = audit::last(&copy)?.map(|(head, _)| head);
+        copy.close().map_err(|(_, error)| error)?;
+        Ok(head)
+    }
+
+    /// Notes the end of the trail as it is, whatever was noted before: for a database that comes from elsewhere.
+    pub(super) fn note_end(&mut self) -> Result<(), StoreError> {
+        let head = self.head()?.unwrap_or(BEGINNING);
+        self.noted.follow(head);
+        Ok(())
+    }
+
+    /// Begins another epoch of the audit trail with this record. Nobody is logged in, and no link of an invitation holds.
+    pub(super) fn begin_epoch(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        self.write(entry, Epoch::Next, |connection| Ok(forget_logins(connection)?))
+    }
+
+    /// Closes it so that it has no log beside it, and can be renamed.
+    pub(super) fn close_as_one_file(self) -> Result<(), StoreError> {
+        let mode: String = self.connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
+        match mode.as_str() {
+            "delete" => Ok(()),
+            mode => Err(StoreError::Database(format!("its log can't be folded in (it is {mode})"))),
+        }
     }
 
     /// The change and its record, both or neither.
@@ -211,6 +264,10 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.noted.write();
     }
+}
+
+fn forget_logins(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("DELETE FROM sessions; DELETE FROM invitations")
 }
 
 fn all<T>(

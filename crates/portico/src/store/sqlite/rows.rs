@@ -21,7 +21,7 @@ pub(super) fn user(row: &Row<'_>) -> Result<User> {
         plan: row.get("plan")?,
         disabled: row.get("disabled")?,
         created: time(row, "created")?,
-        epoch: row.get("epoch")?,
+        epoch: unsigned(row, "epoch")?,
     })
 }
 
@@ -65,8 +65,8 @@ pub(super) fn session(row: &Row<'_>) -> Result<Session> {
 /// A record with its mac.
 pub(super) fn link(row: &Row<'_>) -> Result<(Link, Digest)> {
     let link = Link {
-        number: row.get("number")?,
-        epoch: row.get("epoch")?,
+        number: unsigned(row, "number")?,
+        epoch: unsigned(row, "epoch")?,
         at_microseconds: row.get("at")?,
         actor: row.get("actor")?,
         action: row.get("action")?,
@@ -99,6 +99,11 @@ pub(super) fn microseconds(time: Option<Timestamp>) -> Option<i64> {
 /// SQLite's numbers end where half of Rust's do.
 pub(super) fn number(number: u64) -> std::result::Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::Database(format!("{number} is too large a number")))
+}
+
+pub(super) fn unsigned(row: &Row<'_>, column: &str) -> Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|error| unreadable(row, column, Type::Integer, error))
 }
 
 fn time(row: &Row<'_>, column: &str) -> Result<Timestamp> {
