@@ -51,9 +51,19 @@ fn hashes_of_other_programs_are_understood() {
 
 #[test]
 fn apr1_is_apache_s_at_every_length() {
-    // 15, 16, 17 and 100 bytes: around the digest's own length the bytes are taken in another way.
-    for (password, digest) in [("x".repeat(100), "9/cwT0JwksL/fA2yBHBE6/")] {
-        assert_eq!(apr1(password.as_bytes(), b"abcdefgh"), digest);
+    // Around the digest's own length the bytes are taken in another way.
+    for (length, digest) in [
+        (1, "82JubPF2dQkt1tVfvLnXS."),
+        (15, "Br58S.zIPGCRGGlG3cb.4/"),
+        (16, "R0E65Eb3vdT903fP0jqAA0"),
+        (17, "nEC.roMonfRVEvk1l1rnA/"),
+        (31, "YN5Vq3U1gvn08d1DIKNhV0"),
+        (32, "yTNdS7iddw1xhOf4DN7hC0"),
+        (33, "5YkgR/.Nxu.IeFpunYPzQ."),
+        (64, "sYpVmKv8KQPwkvpertal7/"),
+        (100, "9/cwT0JwksL/fA2yBHBE6/"),
+    ] {
+        assert_eq!(apr1("x".repeat(length).as_bytes(), b"abcdefgh"), digest, "{length}");
     }
 }
 
