@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::access::Credential;
 use crate::api::call::{Call, Recipient, Rules};
 use crate::api::transcription::Upload;
 use crate::api::{EventFilter, Operation, realtime, vision};
@@ -155,6 +156,51 @@ pub fn form(boundary: &str, form: &[u8], piece_bytes: usize) -> Option<Vec<u8>> 
     sent.extend_from_slice(&upload.take()?);
     let model = upload.model()?.clone();
     Some([&upload.opening(&model)[..], &sent].concat())
+}
+
+/// Whose connection a proxy's header says that it is, and how many bytes it took; nothing where it is refused or not whole.
+#[must_use]
+pub fn proxy(bytes: &[u8]) -> Option<(Option<std::net::IpAddr>, usize)> {
+    let mut rest = bytes;
+    let reading = std::pin::pin!(crate::listen::proxy_header(&mut rest));
+    // Bytes that are there are never waited for.
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::future::Future::poll(reading, &mut context) {
+        std::task::Poll::Ready(Ok(address)) => Some((address, bytes.len() - rest.len())),
+        _ => None,
+    }
+}
+
+/// What headers say about who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    Nothing,
+    Key(String),
+    Basic(String, Vec<u8>),
+    Session(String),
+    Unusable,
+}
+
+/// `None`: there is more than one credential.
+#[must_use]
+pub fn credential(headers: &http::HeaderMap, is_secure: bool) -> Option<Shown> {
+    Some(match crate::access::credential(headers, is_secure).ok()? {
+        Credential::None => Shown::Nothing,
+        Credential::Key(key) => Shown::Key(key.to_owned()),
+        Credential::Basic { name, password } => Shown::Basic(name, password),
+        Credential::Session(token) => Shown::Session(token.to_owned()),
+        Credential::Unusable(_) => Shown::Unusable,
+    })
+}
+
+/// The names and hashes that are taken from an htpasswd file, by name.
+#[must_use]
+pub fn htpasswd(content: &str) -> Vec<(String, String)> {
+    let users = crate::access::parse_htpasswd(content).users;
+    let mut users: Vec<_> =
+        users.into_iter().map(|(name, hash)| (name.into_string(), hash.as_str().to_owned())).collect();
+    users.sort();
+    users
 }
 
 /// What came over a WebSocket.

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::types::{Text, text};
 
 /// What waits to be written.
 const QUEUE: usize = 256;
+/// Of these, records that nobody waits for: guessing must not take the room of logging in.
+const MOST_NOTES: usize = 32;
 /// Of one person. The oldest ends when there is one more.
 const MOST_SESSIONS: usize = 64;
 
@@ -34,7 +36,9 @@ const MOST_SESSIONS: usize = 64;
 pub(crate) struct Accounts {
     authenticator: Arc<Authenticator>,
     jobs: SyncSender<Job>,
-    /// Records of the audit trail that found the queue full.
+    /// Records that wait.
+    notes: Arc<AtomicUsize>,
+    /// Records of the audit trail that found no room.
     lost: Arc<AtomicU64>,
 }
 
@@ -90,7 +94,7 @@ impl Accounts {
             .name("accounts".to_owned())
             .spawn(move || work(clerk, &queue))
             .map_err(AccountsError::Other)?;
-        Ok((Self { authenticator, jobs, lost: Arc::default() }, found))
+        Ok((Self { authenticator, jobs, notes: Arc::default(), lost: Arc::default() }, found))
     }
 
     pub(crate) fn authenticator(&self) -> &Arc<Authenticator> {
@@ -145,7 +149,14 @@ impl Accounts {
 
     /// Recorded soon; counted as lost where too much waits.
     pub(crate) fn note(&self, entry: Entry) {
+        let notes = self.notes.clone();
+        if notes.fetch_add(1, Ordering::Relaxed) >= MOST_NOTES {
+            notes.fetch_sub(1, Ordering::Relaxed);
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let job: Job = Box::new(move |clerk| {
+            notes.fetch_sub(1, Ordering::Relaxed);
             if let Some(opened) = &mut clerk.opened
                 && let Err(error) = opened.store.append(&entry)
             {
@@ -153,6 +164,7 @@ impl Accounts {
             }
         });
         if self.jobs.try_send(job).is_err() {
+            self.notes.fetch_sub(1, Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -67,6 +67,11 @@ impl Rules {
         Self { scope: *scope, satisfy: *satisfy, allow: allow.clone(), deny: deny.clone() }
     }
 
+    /// Whether a page is for some and not for others.
+    pub(crate) fn guards_pages(&self) -> bool {
+        self.scope == Scope::Site || !self.allow.is_empty() || !self.deny.is_empty()
+    }
+
     pub(crate) fn place(&self, address: IpAddr) -> Place {
         let address = address.to_canonical();
         let holds = |list: &[IpNet]| list.iter().find(|net| net.contains(&address)).copied();

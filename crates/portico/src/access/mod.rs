@@ -27,6 +27,8 @@ pub(crate) use credential::{Credential, composed, cookie_name, credential};
 pub(crate) use decide::{Entrance, Place, Rules, Surface};
 pub(crate) use directory::Person;
 pub(crate) use explain::{Question, explain};
+#[cfg(feature = "fuzzing")]
+pub(crate) use htpasswd::parse as parse_htpasswd;
 pub(crate) use htpasswd::{Htpasswd, read as read_htpasswd};
 pub(crate) use key::token;
 pub(crate) use lockout::Locked;

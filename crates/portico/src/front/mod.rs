@@ -188,9 +188,7 @@ impl Visit<'_> {
                     return Ok(Answer::Local(response));
                 }
                 match admit::enter(self, Surface::Page, record).await {
-                    Ok(_) => {
-                        Box::pin(self.snapshot.site.answer(&self.page(target.path))).await.map(Answer::Page)
-                    }
+                    Ok(_) => self.site_page(target.path).await.map(Answer::Page),
                     Err(refusal) => self.login_page(refusal, record).await,
                 }
             }
@@ -247,6 +245,15 @@ impl Visit<'_> {
 
     fn page<'r>(&'r self, path: &'r str) -> crate::ui::PageRequest<'r> {
         crate::ui::PageRequest { method: &self.parts.method, path, headers: &self.parts.headers }
+    }
+
+    /// A page of the site. What is for some and not for others is not for caches that serve both.
+    async fn site_page(&self, path: &str) -> Result<Response<crate::ui::Body>, Refusal> {
+        let mut response = Box::pin(self.snapshot.site.answer(&self.page(path))).await?;
+        if !self.is_local() && self.snapshot.access.guards_pages() {
+            crate::ui::keep_private(response.headers_mut());
+        }
+        Ok(response)
     }
 
     /// The login page in place of one that asks for identity, for browsers that ask for a page. The status is still 401: it is

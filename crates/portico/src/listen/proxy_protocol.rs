@@ -15,7 +15,7 @@ const LONGEST_LINE_BYTES: usize = 107;
 const MOST_BYTES: u16 = 4096;
 
 /// Whose connection this is, as the proxy says; `None`: the proxy's own, such as a health check.
-pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let mut start = [0; SIGNATURE.len()];
     stream.read_exact(&mut start).await?;
     if start == SIGNATURE {

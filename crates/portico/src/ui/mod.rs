@@ -67,6 +67,16 @@ pub(crate) fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && negotiate::wants_page(headers)
 }
 
+/// Nothing between the server and this one browser may keep it.
+pub(crate) fn keep_private(headers: &mut HeaderMap) {
+    let value = match headers.get(CACHE_CONTROL).map(HeaderValue::as_bytes) {
+        Some(b"public, max-age=31536000, immutable") => "private, max-age=31536000, immutable",
+        Some(b"no-cache") => "private, no-cache",
+        _ => return,
+    };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
+}
+
 /// What a page needs to know of a request.
 pub(crate) struct PageRequest<'a> {
     pub(crate) method: &'a Method,

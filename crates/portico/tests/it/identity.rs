@@ -310,7 +310,9 @@ async fn f58_who_guesses_is_locked_out_and_keys_and_sessions_go_on() {
 async fn the_api_alone_may_ask_for_identity() {
     let (portico, _scripted) = house(&format!("{ASKS}scope = \"api\"\n")).await;
     add(&portico, "ada").await;
-    assert_eq!(portico.once("GET", "/", &[("Accept", "text/html")], &[]).await.head.status, 200);
+    let page = portico.once("GET", "/", &[("Accept", "text/html")], &[]).await;
+    assert_eq!(page.head.status, 200);
+    assert_eq!(page.head.header("cache-control"), Some("private, no-cache"), "not for those in deny");
     assert_eq!(status(&portico, &[]).await, 401);
     assert_eq!(portico.once("GET", "/v1/nothing", &[], &[]).await.head.status, 401);
     assert_eq!(status(&portico, &[("Authorization", &basic("ada", PASSWORD))]).await, 200);

@@ -1,0 +1,37 @@
+//! Whose connection a header says that it is, another reader of the PROXY protocol says as well, of as many bytes.
+
+#![no_main]
+
+use std::net::IpAddr;
+
+use libfuzzer_sys::fuzz_target;
+use ppp::{HeaderResult, PartialResult as _, v1, v2};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((address, bytes)) = portico::fuzzing::proxy(data) else { return };
+    // It need not have room for what follows.
+    let other = HeaderResult::parse(&data[..bytes]);
+    assert!(other.is_complete(), "{other:?}");
+    let (theirs, length): (Option<IpAddr>, usize) = match other {
+        HeaderResult::V1(Ok(header)) => {
+            let source = match header.addresses {
+                v1::Addresses::Unknown => None,
+                v1::Addresses::Tcp4(addresses) => Some(addresses.source_address.into()),
+                v1::Addresses::Tcp6(addresses) => Some(IpAddr::from(addresses.source_address).to_canonical()),
+            };
+            (source, header.header.len())
+        }
+        HeaderResult::V2(Ok(header)) => {
+            let source = match (header.command, header.addresses) {
+                (v2::Command::Local, _) => None,
+                (_, v2::Addresses::IPv4(addresses)) => Some(addresses.source_address.into()),
+                (_, v2::Addresses::IPv6(addresses)) => Some(IpAddr::from(addresses.source_address).to_canonical()),
+                (_, v2::Addresses::Unix(_) | v2::Addresses::Unspecified) => None,
+            };
+            (source, header.len())
+        }
+        other => panic!("accepted, and refused by the other reader: {other:?}"),
+    };
+    assert_eq!(length, bytes);
+    assert_eq!(address.map(|address| address.to_canonical()), theirs);
+});
