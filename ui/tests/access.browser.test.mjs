@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { faults } from './support/axe.mjs';
 import { picture } from './support/browser.mjs';
 import { answer, refuse, seeingModel, textModel } from './support/server.mjs';
 import { ask, phase, suite, until } from './support/suite.mjs';
 
 const { page: browserTest, server } = suite();
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** Faults by WCAG 2.2 A and AA, and axe's best practices. */
-async function faults(page) {
-  await page.evaluate(axe); // through the debugger: the page's policy does not apply
-  const { violations } = await page.evaluate(() =>
-    globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`);
-}
 
 const text = 'Some **text**, a [link](https://docs.invalid/), `code`.\n\n```js\nconst a = 1;\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quote\n\n![x](https://evil.invalid/x.png)';
 

@@ -187,6 +187,17 @@ browserTest('copies the answer as it was written, and code without its fence', {
   await until(async () => (await clipboard()) === 'echo "<hi>"', 'copying the code');
 });
 
+browserTest('copies every space and line of a text where there is no clipboard API', { permissions: ['clipboard-read', 'clipboard-write'] }, async ({ page, server }) => {
+  const text = 'a\n\n    two  spaces\n\tand a tab\n';
+  server.onChat = (_body, response) => answer(response, text);
+  await page.evaluate(() => (navigator.clipboard.writeText = undefined));
+  await ask(page, 'Hi');
+  await phase(page, 'done');
+  await page.locator('.footer').getByRole('button', { name: 'Copy' }).click();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), text);
+});
+
 browserTest('stays at the end only for a reader who is there', { viewport: { width: 900, height: 500 } }, async ({ page, server }) => {
   const stream = held(server);
   await ask(page, 'Long');

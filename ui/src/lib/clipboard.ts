@@ -13,7 +13,7 @@ function copyBySelection(text: string): boolean {
   const area = document.createElement('textarea');
   area.value = text;
   area.readOnly = true;
-  area.className = 'sr-only';
+  area.className = 'copied-from';
   document.body.append(area);
   area.select();
   let copied = false;

@@ -22,12 +22,13 @@ export function suite() {
     server,
     /**
      * A test with an open page. `t.allowed` holds patterns of faults that the test provokes on purpose. Options: `arrange` the
-     * server before, the `path` to open, the `host` to open it at, and Playwright's own.
+     * server before, the `path` to open, the `host` to open it at, the `timeout` in milliseconds, and
+     * Playwright's own.
      */
     page(name, options, run) {
       if (typeof options === 'function') [options, run] = [{}, options];
-      const { arrange, host, ...context } = options;
-      test(name, { timeout: 60_000 }, async () => {
+      const { arrange, host, timeout = 60_000, ...context } = options;
+      test(name, { timeout }, async () => {
         arrange?.(server);
         const url = host ? server.url.replace('127.0.0.1', host) : server.url;
         const opened = await open(browser, url, context);
