@@ -86,6 +86,7 @@ pub(crate) fn open(data_dir: &Path, database: &Path) -> Result<Opened, OpenError
     let lock = place.lock().map_err(failed)?;
     let lock = lock.ok_or_else(|| OpenError::InUse { data_dir: data_dir.to_owned() })?;
     place.finish().map_err(failed)?;
+    place::discard_database(&place.files().copy());
     let (key, there) =
         (place.key().try_exists().map_err(failed)?, place.database.try_exists().map_err(failed)?);
     let (mut store, secrets, found) = match (key, there) {
@@ -180,11 +181,11 @@ fn install_empty(place: &Place, secrets: &Secrets, aside: &str) -> Result<Sqlite
     Sqlite::open(place.files(), secrets).map_err(|error| unopened(place, error))
 }
 
-fn read_key(place: &Place) -> Result<Secrets, OpenError> {
+pub(super) fn read_key(place: &Place) -> Result<Secrets, OpenError> {
     Secrets::read(&place.key()).map_err(|fault| OpenError::Key { path: place.key(), fault })
 }
 
-fn unopened(place: &Place, error: Unopened) -> OpenError {
+pub(super) fn unopened(place: &Place, error: Unopened) -> OpenError {
     let database = place.database.clone();
     match error {
         Unopened::Foreign => OpenError::Foreign { database },

@@ -127,6 +127,8 @@ fn a_secret_that_others_may_read_is_refused() {
 fn a_lost_database_is_told_and_remembered() {
     let folder = Folder::new();
     with_ada(&folder);
+    // As a crash leaves it in a backup.
+    fs::write(place::with(&database(&folder), ".copy"), "Ada's hash").unwrap();
     fs::remove_file(database(&folder)).unwrap();
     // As after a crash: a log without its database must not be taken for the new one's.
     fs::write(place::with(&database(&folder), "-wal"), "of another").unwrap();
@@ -149,7 +151,8 @@ fn a_lost_database_is_told_and_remembered() {
 /// Bytes in the middle, the beginning, the second half gone, all gone.
 #[test]
 fn a_damaged_database_is_put_aside() {
-    let damages: [(&str, fn(&fs::File)); 5] = [
+    type Damage = fn(&fs::File);
+    let damages: [(&str, Damage); 5] = [
         ("middle", |file| {
             let pages = file.metadata().unwrap().len() / 4096;
             (1..pages).for_each(|page| file.write_all_at(&[0x5a; 600], page * 4096).unwrap());

@@ -5,6 +5,7 @@
 //! store.key        the secret (0600)
 //! portico.db       the database, with -wal and -shm beside it while it is open (0600); may lie elsewhere
 //! audit.head       the end of the audit trail (0600)
+//! portico.db.copy  while a backup is made
 //! NAME.new         a new one, not yet in its place
 //! store.next       the new ones are whole: their way into place has begun
 //! ```
@@ -17,6 +18,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -24,6 +26,9 @@ use crate::sys::files;
 
 /// Readable and writable by their owner.
 const PRIVATE: u32 = 0o600;
+/// A program that is just being started holds the files of who starts it until it runs, even those that have been closed meanwhile.
+const LOCK_TRIES: u32 = 50;
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 /// Behind the names of files that are not in their places yet.
 const NEW: &str = ".new";
 
@@ -82,7 +87,13 @@ impl Place {
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).mode(PRIVATE).open(&path)?;
         own(&path)?;
-        Ok(files::try_lock(&file)?.then(|| Lock(file)))
+        for _ in 0..LOCK_TRIES {
+            if files::try_lock(&file)? {
+                return Ok(Some(Lock(file)));
+            }
+            std::thread::sleep(BETWEEN_TRIES);
+        }
+        Ok(None)
     }
 
     /// Puts the new files, which are whole and synced, into their places. What stands there is kept, with `aside` behind its name.
@@ -135,16 +146,26 @@ impl Place {
 }
 
 impl Files {
+    /// Of the database while a backup is made. One that a crash has left holds what the database does.
+    pub(super) fn copy(&self) -> PathBuf {
+        with(&self.database, ".copy")
+    }
+
     fn each(&self) -> [PathBuf; 3] {
         [self.database.clone(), self.key.clone(), self.head.clone()]
     }
 
-    /// New ones that have not come into place, with what SQLite has put beside the database. Best effort: whoever makes the next
-    /// ones replaces what can't be removed.
+    /// New ones that have not come into place.
     pub(super) fn discard(&self) {
-        let logs = ["-journal", "-wal", "-shm"].map(|log| with(&self.database, log));
-        self.each().iter().chain(&logs).for_each(|path| drop(files::remove(path)));
+        discard_database(&self.database);
+        [&self.key, &self.head].into_iter().for_each(|path| drop(files::remove(path)));
     }
+}
+
+/// With what SQLite has put beside it. Best effort: whoever makes the next one replaces what can't be removed.
+pub(super) fn discard_database(path: &Path) {
+    let parts = ["", "-journal", "-wal", "-shm"].map(|part| with(path, part));
+    parts.iter().for_each(|path| drop(files::remove(path)));
 }
 
 /// A name with something more at its end.

@@ -137,6 +137,21 @@ mod tests {
         assert_eq!(format!("{:?}", secrets[0]), "Secrets");
     }
 
+    #[test]
+    fn a_session_is_bound_to_password_and_epoch() {
+        let secrets = Secrets::from_text(&"1".repeat(64)).unwrap();
+        let user = super::super::sample::user("ada");
+        let others = [
+            User { password: Some("another".to_owned()), ..user.clone() },
+            User { password: None, ..user.clone() },
+            User { epoch: 1, ..user.clone() },
+            User { name: "bob".to_owned(), ..user.clone() },
+        ];
+        assert!(others.iter().all(|other| secrets.binding_of(other) != secrets.binding_of(&user)));
+        let planned = User { plan: Some("gold".to_owned()), ..user.clone() };
+        assert_eq!(secrets.binding_of(&planned), secrets.binding_of(&user));
+    }
+
     /// Kept digests have to fit what later versions compute. Known from another implementation of HKDF and HMAC (Python's).
     #[test]
     fn digests_are_what_they_were() {

@@ -1,6 +1,7 @@
 //! Whoever can write to the database, and does not have the secret, changes nothing in the audit trail unseen.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -27,6 +28,16 @@ static WHOLE: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
     let files = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap());
     files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
 });
+
+fn copied() -> Folder {
+    let folder = Folder::new();
+    for (name, content) in &*WHOLE {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    folder
+}
 
 /// Something done to the file behind Portico's back.
 #[derive(Debug, Clone)]
@@ -118,10 +129,7 @@ proptest! {
 
     #[test]
     fn every_edit_is_found(edits in prop::collection::vec(edits(), 0..4)) {
-        let folder = Folder::new();
-        for (name, content) in &*WHOLE {
-            place::replace(&folder.path().join(name), content).unwrap();
-        }
+        let folder = copied();
         let database = folder.path().join("portico.db");
         let before = rows(&database);
         let connection = Connection::open(&database).unwrap();
@@ -141,10 +149,7 @@ proptest! {
 #[test]
 fn the_note_beside_the_database_is_part_of_it() {
     let restored = |leave: &dyn Fn(&Folder)| {
-        let folder = Folder::new();
-        for (name, content) in &*WHOLE {
-            place::replace(&folder.path().join(name), content).unwrap();
-        }
+        let folder = copied();
         leave(&folder);
         open_for_test(&folder).store.verify(None).unwrap()
     };

@@ -145,8 +145,11 @@ mod tests {
         ];
         for (number, (user, keys, before, keys_before, revived)) in cases.into_iter().enumerate() {
             let before: Vec<User> = before.into_iter().cloned().collect();
-            let found =
-                differences(&everyone(&[user.clone()], &keys), &everyone(&before, &keys_before), at(10));
+            let found = differences(
+                &everyone(std::slice::from_ref(user), &keys),
+                &everyone(&before, &keys_before),
+                at(10),
+            );
             assert_eq!(found, Differences { revived, ..Differences::default() }, "case {number}");
         }
     }

@@ -122,7 +122,7 @@ struct Copied {
 
 impl Copied {
     fn new(store: &mut Sqlite) -> Result<Self, BackupError> {
-        let path = place::with(&store.files().database, ".copy");
+        let path = store.files().copy();
         let mut copied = Self { path: path.clone(), head: None };
         drop(place::create(&path).map_err(|error| BackupError::Write { path: path.clone(), error })?);
         copied.head = store.copy_to(&path).map_err(BackupError::Store)?;
@@ -132,9 +132,7 @@ impl Copied {
 
 impl Drop for Copied {
     fn drop(&mut self) {
-        for log in ["", "-journal", "-wal", "-shm"] {
-            let _ = fs::remove_file(place::with(&self.path, log));
-        }
+        place::discard_database(&self.path);
     }
 }
 

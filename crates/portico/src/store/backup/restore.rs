@@ -7,11 +7,11 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::super::open::now;
+use super::super::open::{self, OpenError, now};
 use super::super::place::{self, Place};
 use super::super::secrets::Secrets;
 use super::super::sqlite::{Sqlite, Unopened};
-use super::super::{AuditTrail as _, Entry, Head, People as _, StoreError, Verdict, hex, noted};
+use super::super::{AuditTrail as _, Entry, Everyone, Head, People as _, StoreError, Verdict, hex, noted};
 use super::Extra;
 use super::bundle;
 use super::compare::{Differences, differences};
@@ -23,8 +23,8 @@ use crate::types::{Text, text};
 pub(crate) struct Restored {
     /// Where the database that was replaced is kept; `None`: there was none.
     pub(crate) replaced: Option<PathBuf>,
-    /// Against the store that was replaced; `Err`: that one could not be read, and why.
-    pub(crate) differences: Result<Differences, String>,
+    /// Against the store that was replaced; `Err`: why that one could not be read.
+    pub(crate) differences: Result<Differences, Text>,
     /// Of the backup's own audit trail, before the record of the restore.
     pub(crate) trail: Verdict,
     /// Where the audit trail ends now.
@@ -150,25 +150,25 @@ fn put_in_place(place: &Place, prepared: Prepared, actor: &str) -> Result<Restor
 
 /// The store that is going to be replaced, as far as it can be read.
 struct Before {
-    everyone: Result<super::super::Everyone, String>,
+    everyone: Result<Everyone, Text>,
     head: Option<Head>,
 }
 
 impl Before {
     fn read(place: &Place) -> Self {
         if matches!(place.database.try_exists(), Ok(false)) {
-            return Self { everyone: Ok(super::super::Everyone::default()), head: None };
+            return Self { everyone: Ok(Everyone::default()), head: None };
         }
         let read = || {
-            let secrets = Secrets::read(&place.key()).map_err(|fault| format!("its secret: {fault:?}"))?;
+            let secrets = open::read_key(place)?;
             let store = Sqlite::open(place.files(), &secrets);
-            let mut store = store.map_err(|error| format!("{error:?}"))?;
-            let head = store.head().map_err(|error| error.to_string())?;
-            Ok((store.everyone().map_err(|error| error.to_string())?, head))
+            let mut store = store.map_err(|error| open::unopened(place, error))?;
+            let failed = |error: StoreError| open::unopened(place, Unopened::Failed(error.to_string()));
+            Ok((store.everyone().map_err(failed)?, store.head().map_err(failed)?))
         };
         match read() {
             Ok((everyone, head)) => Self { everyone: Ok(everyone), head },
-            Err(why) => Self { everyone: Err(why), head: None },
+            Err(error) => Self { everyone: Err(OpenError::text(&error)), head: None },
         }
     }
 }

@@ -98,6 +98,8 @@ fn connect(path: &Path) -> Result<Connection, Unopened> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "cell_size_check", true)?;
+    // What does not fit elsewhere would go to files of everybody's temporary folder.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", LARGEST_IDLE_LOG_BYTES)?;
     Ok(connection)
 }

@@ -29,9 +29,8 @@ pub(super) fn add(connection: &Connection, session: &Session) -> Result<(), Stor
 pub(super) fn end(connection: &Connection, which: &Ending) -> Result<(), StoreError> {
     match which {
         Ending::One(digest) => {
-            match connection.execute("DELETE FROM sessions WHERE digest = ?1", params![digest])? {
-                0 => return Err(StoreError::Missing),
-                _ => {}
+            if connection.execute("DELETE FROM sessions WHERE digest = ?1", params![digest])? == 0 {
+                return Err(StoreError::Missing);
             }
         }
         Ending::AllOf { user, except } => {

@@ -40,6 +40,7 @@ fn settings_are_those_that_the_promises_need() {
         ("synchronous", "2"),
         ("foreign_keys", "1"),
         ("secure_delete", "1"),
+        ("temp_store", "2"),
         ("trusted_schema", "0"),
         ("busy_timeout", "5000"),
     ] {
