@@ -106,9 +106,9 @@ fn report(restored: &Restored, files: &[PathBuf], tongue: Tongue) -> String {
         ));
     }
     match &restored.differences {
-        Err(why) => line(text!(
-            "What was there before could not be read ({why}), so nobody can say who came back to life.",
-            "无法读取之前的数据({why}),因此无法列出哪些用户和密钥重新生效。"
+        Err(Text { en, zh }) => line(text!(
+            "What was there before could not be read ({en}), so nobody can say who came back to life.",
+            "无法读取之前的数据({zh}),因此无法列出哪些用户和密钥重新生效。"
         )),
         Ok(differences) => {
             for revived in &differences.revived {

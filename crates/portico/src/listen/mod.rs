@@ -16,10 +16,10 @@ mod state;
 pub(crate) use accept::accept;
 pub(crate) use bind::{BindError, Bound, bind};
 #[cfg(feature = "fuzzing")]
-pub(crate) use proxy_protocol::read as proxy_header;
-#[cfg(feature = "fuzzing")]
 pub(crate) use http1::{Bounds, Course};
 pub(crate) use live::{Connections, LiveThread};
+#[cfg(feature = "fuzzing")]
+pub(crate) use proxy_protocol::read as proxy_header;
 
 /// What is spoken on a listening socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -94,11 +94,7 @@ async fn a_bad_file_or_one_that_needs_a_restart_changes_nothing() {
     for (wrong, code, words) in [
         (format!("{base}{narrow}[site2]\n"), 2, &["site2", "NOT changed"][..]),
         (format!("{base}{narrow}[site\n"), 2, &["portico.toml:", "NOT changed"]),
-        (
-            format!("{base}{narrow}[access]\nhtpasswd = \"/x\"\n"),
-            2,
-            &["access.htpasswd", "not built", "NOT changed"],
-        ),
+        (format!("{base}{narrow}[access]\nhtpasswd = \"/x\"\n"), 1, &["htpasswd file /x", "NOT changed"]),
         (
             base.replace("{folder}/data", "{folder}/data2") + narrow,
             1,
