@@ -32,5 +32,5 @@ pub(crate) use htpasswd::parse as parse_htpasswd;
 pub(crate) use htpasswd::{Htpasswd, read as read_htpasswd};
 pub(crate) use key::token;
 pub(crate) use lockout::Locked;
-pub(crate) use operations::{Actor, KeyWish, NewKey, NotDone, word as role_word};
+pub(crate) use operations::{Actor, KeyWish, NewKey, NotDone, key_state, word as role_word};
 pub(crate) use password::refused as password_refused;

@@ -303,6 +303,17 @@ impl Accounts {
     }
 }
 
+/// What has become of a key, in a word.
+pub(crate) fn key_state(key: &ApiKey, now: Timestamp) -> &'static str {
+    let has_ended = key.expires.is_some_and(|expires| expires <= now);
+    match (key.revoked, has_ended, &key.replaced_by) {
+        (Some(_), _, _) => "revoked",
+        (None, true, _) => "expired",
+        (None, false, Some(_)) => "rotated",
+        (None, false, None) => "active",
+    }
+}
+
 pub(crate) const fn word(role: Role) -> &'static str {
     match role {
         Role::User => "user",

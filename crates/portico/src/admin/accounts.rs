@@ -23,11 +23,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::access::{Accounts, AccountsError, Actor, KeyWish, NewKey, NotDone, Question, explain, role_word};
+use crate::access::{
+    Accounts, AccountsError, Actor, KeyWish, NewKey, NotDone, Question, explain, key_state, role_word,
+};
 use crate::config::Config;
 use crate::control;
 use crate::front;
-use crate::store::{ApiKey, Break, Head, Record, Role, Verdict};
+use crate::store::{ApiKey, Break, Record, Role, Verdict, in_hex};
 use crate::types::{Text, percent_decoded, text};
 
 /// What is asked for, by the operator.
@@ -317,20 +319,20 @@ impl Desk<'_> {
 
     async fn verify(&self) -> Answer {
         let Known { head } = self.read()?;
-        let known = match head.as_deref().map(read_head) {
-            Some(None) => {
+        let known = match head.as_deref().map(str::parse) {
+            Some(Err(())) => {
                 let why =
                     text!("a head is NUMBER:MAC, as the log has it", "链尾的格式为 编号:MAC,与日志中相同");
                 return Err((StatusCode::BAD_REQUEST, why));
             }
-            Some(Some(head)) => Some(head),
+            Some(Ok(head)) => Some(head),
             None => None,
         };
         let answer = match self.accounts.verify_audit(known).await.map_err(failed)? {
             Verdict::Whole { records, head } => json!({
                 "whole": true,
                 "records": records,
-                "head": head.map(|head| format!("{}:{}", head.number, hex(&head.mac))),
+                "head": head.map(|head| head.to_string()),
             }),
             Verdict::Broken { number, how } => json!({
                 "whole": false,
@@ -348,7 +350,6 @@ impl Desk<'_> {
 }
 
 fn described(key: &ApiKey, used: Option<Timestamp>, now: Timestamp) -> Value {
-    let ended = key.expires.is_some_and(|expires| expires <= now);
     json!({
         "id": key.id,
         "user": key.user,
@@ -360,12 +361,7 @@ fn described(key: &ApiKey, used: Option<Timestamp>, now: Timestamp) -> Value {
         "networks": key.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "revoked": key.revoked,
         "replaced_by": key.replaced_by,
-        "state": match (key.revoked, ended, &key.replaced_by) {
-            (Some(_), _, _) => "revoked",
-            (None, true, _) => "expired",
-            (None, false, Some(_)) => "rotated",
-            (None, false, None) => "active",
-        },
+        "state": key_state(key, now),
     })
 }
 
@@ -391,19 +387,8 @@ fn record(record: &Record) -> Value {
         "target": entry.target,
         "address": entry.address,
         "detail": entry.detail,
-        "mac": hex(&record.mac),
+        "mac": in_hex(&record.mac),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn read_head(text: &str) -> Option<Head> {
-    let (number, mac) = text.trim().split_once(':')?;
-    let bytes = (0..mac.len()).step_by(2).map(|at| u8::from_str_radix(mac.get(at..at + 2)?, 16).ok());
-    let mac: Vec<u8> = bytes.collect::<Option<_>>()?;
-    Some(Head { number: number.parse().ok()?, mac: mac.try_into().ok()? })
 }
 
 fn failed(error: AccountsError) -> (StatusCode, Text) {

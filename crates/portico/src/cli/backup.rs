@@ -98,11 +98,9 @@ fn report(restored: &Restored, files: &[PathBuf], tongue: Tongue) -> String {
         ));
     }
     if let Some(head) = &restored.head {
-        let (number, mac) =
-            (head.number, head.mac.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         line(text!(
-            "The audit trail goes on in a new epoch; its end is {number}:{mac}.",
-            "审计记录在新的纪元中继续;链尾为 {number}:{mac}。"
+            "The audit trail goes on in a new epoch; its end is {head}.",
+            "审计记录在新的纪元中继续;链尾为 {head}。"
         ));
     }
     match &restored.differences {

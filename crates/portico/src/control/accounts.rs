@@ -135,8 +135,7 @@ async fn keep(control: &Control, head: &mut Option<crate::store::Head>) {
     if let Ok(Some(now)) = accounts.head().await
         && *head != Some(now)
     {
-        let mac: String = now.mac.iter().map(|byte| format!("{byte:02x}")).collect();
-        tracing::info!(number = now.number, mac, "the audit trail's head");
+        tracing::info!(head = %now, "where the audit trail ends");
         *head = Some(now);
     }
 }

@@ -20,7 +20,7 @@ use super::admit;
 use super::{Answer, Visit};
 use crate::access::{
     Accounts, AccountsError, Actor, Caller, Judged, KeyWish, NewKey, NotDone, Noted, Person, composed,
-    cookie_name, password_refused, role_word, token,
+    cookie_name, key_state, password_refused, role_word, token,
 };
 use crate::api::body::{self, Incoming};
 use crate::observe::Record;
@@ -462,13 +462,6 @@ fn shown(person: &Person) -> Value {
 
 /// Without its digest.
 fn described(key: &ApiKey, now: Timestamp) -> Value {
-    let has_ended = key.expires.is_some_and(|expires| expires <= now);
-    let state = match (key.revoked, &key.replaced_by) {
-        (Some(_), _) => "revoked",
-        (None, Some(_)) => "rotated",
-        (None, None) if has_ended => "expired",
-        (None, None) => "active",
-    };
     json!({
         "id": key.id,
         "name": key.name,
@@ -477,7 +470,7 @@ fn described(key: &ApiKey, now: Timestamp) -> Value {
         "last_used": key.last_used,
         "models": key.models,
         "networks": key.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "state": state,
+        "state": key_state(key, now),
     })
 }
 

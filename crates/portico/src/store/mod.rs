@@ -36,6 +36,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use hex::encode as in_hex;
 pub(crate) use open::{Found, Opened, exists, open};
 pub(crate) use secrets::Secrets;
 pub(crate) use sqlite::Sqlite;
@@ -232,6 +233,22 @@ pub(crate) struct Record {
 pub(crate) struct Head {
     pub(crate) number: u64,
     pub(crate) mac: Digest,
+}
+
+/// `NUMBER:MAC`, as logs have it.
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.number, hex::encode(&self.mac))
+    }
+}
+
+impl std::str::FromStr for Head {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (number, mac) = text.trim().split_once(':').ok_or(())?;
+        Ok(Self { number: number.parse().map_err(|_| ())?, mac: hex::decode(mac).ok_or(())? })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
