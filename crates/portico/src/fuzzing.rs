@@ -162,10 +162,13 @@ pub fn form(boundary: &str, form: &[u8], piece_bytes: usize) -> Option<Vec<u8>> 
 #[must_use]
 pub fn proxy(bytes: &[u8]) -> Option<(Option<std::net::IpAddr>, usize)> {
     let mut rest = bytes;
-    let reading = std::pin::pin!(crate::listen::proxy_header(&mut rest));
-    // Bytes that are there are never waited for.
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::future::Future::poll(reading, &mut context) {
+    let read = {
+        let reading = std::pin::pin!(crate::listen::proxy_header(&mut rest));
+        // Bytes that are there are never waited for.
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        std::future::Future::poll(reading, &mut context)
+    };
+    match read {
         std::task::Poll::Ready(Ok(address)) => Some((address, bytes.len() - rest.len())),
         _ => None,
     }

@@ -118,7 +118,7 @@ fn rows(database: &Path) -> Vec<String> {
     let mut statement = connection
         .prepare(
             "SELECT number || '|' || epoch || '|' || at || '|' || hex(actor) || '|' || hex(action) || '|' || hex(target) \
-             || '|' || ifnull(hex(address), 'none') || '|' || hex(detail) || '|' || hex(mac) FROM audit ORDER BY number",
+             || '|' || CASE WHEN address IS NULL THEN 'none' ELSE hex(address) END || '|' || hex(detail) || '|' || hex(mac) FROM audit ORDER BY number",
         )
         .unwrap();
     statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
