@@ -24,7 +24,7 @@ const refusals = [
   [504, { type: 'timeout_error', code: 'upstream_timeout' }, 'timeout', 'It took too long', '等待超时'],
 ];
 
-browserTest('every refusal is said in words, in both languages, and can be tried again', async ({ page }) => {
+browserTest('every refusal is said in words, in both languages, and can be tried again', { timeout: 180_000 }, async ({ page }) => {
   for (const [status, error, kind, english, chinese] of refusals) {
     const name = `${status} ${error.code}`;
     server.chats = [];

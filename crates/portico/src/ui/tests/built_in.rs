@@ -238,7 +238,7 @@ async fn the_embedded_page_is_whole_and_compressed() {
     // Every file that the pages name is there; the account's page names none that only known people may read.
     let site = Site::of(Pages::BuiltIn(assets), "chat.html");
     for (path, folders) in
-        [("/", &["/assets/", "/account/assets/"][..]), ("/account.html", &["/account/assets/"])]
+        [("/", &["/assets/", "/account/assets/"][..]), ("/account.html", &["/account/assets/"][..])]
     {
         let page = get(&site, path, &[BROWSER]).await;
         let names: Vec<&str> = page.text().split('"').filter(|text| text.starts_with('/')).collect();
