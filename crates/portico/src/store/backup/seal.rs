@@ -10,7 +10,8 @@
 //! pieces             of 64 KiB, the last one shorter: AES-256-GCM, 16 bytes of tag behind each
 //! ```
 //!
-//! A piece's nonce is its number and whether it is the last: none can be moved, repeated or left out. All numbers are big-endian.
+//! A piece's nonce is its number, and the head says how long the content is: none can be moved, repeated or left out. All
+//! numbers are big-endian.
 //! The salt makes the key another one each time, so that no nonce is used twice under one key.
 
 use std::io::{self, BufRead, Read, Write};
@@ -94,17 +95,17 @@ impl<W: Write> Sealer<W> {
         let root = root(passphrase, &salt, cost)?;
         head.extend(hmac::sign(&passphrase_key(&root), &head).as_ref());
         to.write_all(&head)?;
-        Ok(Self { to, pieces: Pieces::new(&root, head), piece: Vec::with_capacity(PIECE_BYTES) })
+        Ok(Self { to, pieces: Pieces::new(&root), piece: Vec::with_capacity(PIECE_BYTES) })
     }
 
     pub(super) fn finish(mut self) -> io::Result<W> {
-        self.seal(true)?;
+        self.seal()?;
         Ok(self.to)
     }
 
-    fn seal(&mut self, last: bool) -> io::Result<()> {
-        let (nonce, aad) = self.pieces.next(last);
-        let sealed = self.pieces.key.seal_in_place_append_tag(nonce, aad, &mut self.piece);
+    fn seal(&mut self) -> io::Result<()> {
+        let nonce = self.pieces.next_nonce();
+        let sealed = self.pieces.key.seal_in_place_append_tag(nonce, Aad::empty(), &mut self.piece);
         sealed.map_err(|_| io::Error::other("a piece can't be sealed"))?;
         self.to.write_all(&self.piece)?;
         self.piece.clear();
@@ -115,7 +116,7 @@ impl<W: Write> Sealer<W> {
 impl<W: Write> Write for Sealer<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.piece.len() == PIECE_BYTES {
-            self.seal(false)?;
+            self.seal()?;
         }
         let taken = bytes.len().min(PIECE_BYTES - self.piece.len());
         self.piece.extend(&bytes[..taken]);
@@ -127,7 +128,7 @@ impl<W: Write> Write for Sealer<W> {
     }
 }
 
-/// Reads what was sealed. Each piece is authentic when it is given out; that there is no more comes with the end.
+/// Reads what was sealed. Each piece is authentic when it is given out.
 pub(super) struct Opener<R> {
     from: R,
     pieces: Pieces,
@@ -177,8 +178,7 @@ impl<R: BufRead> Opener<R> {
         if hmac::verify(&passphrase_key(&root), signed, signature).is_err() {
             return Err(Unsealed::WrongPassphrase);
         }
-        let pieces = Pieces::new(&root, head.to_vec());
-        Ok(Self { from, pieces, piece: Vec::new(), given: 0, ended: false })
+        Ok(Self { from, pieces: Pieces::new(&root), piece: Vec::new(), given: 0, ended: false })
     }
 
     fn open_next(&mut self) -> io::Result<()> {
@@ -186,8 +186,8 @@ impl<R: BufRead> Opener<R> {
         self.given = 0;
         (&mut self.from).take((PIECE_BYTES + TAG_BYTES) as u64).read_to_end(&mut self.piece)?;
         self.ended = self.from.fill_buf()?.is_empty();
-        let (nonce, aad) = self.pieces.next(self.ended);
-        let opened = self.pieces.key.open_in_place(nonce, aad, &mut self.piece);
+        let nonce = self.pieces.next_nonce();
+        let opened = self.pieces.key.open_in_place(nonce, Aad::empty(), &mut self.piece);
         let bytes = opened.map_err(|_| io::Error::other(DamagedPiece))?.len();
         self.piece.truncate(bytes);
         Ok(())
@@ -208,22 +208,20 @@ impl<R: BufRead> Read for Opener<R> {
 
 struct Pieces {
     key: LessSafeKey,
-    head: Vec<u8>,
     number: u64,
 }
 
 impl Pieces {
-    fn new(root: &Prk, head: Vec<u8>) -> Self {
+    fn new(root: &Prk) -> Self {
         let key = root.expand(&[b"content"], &AES_256_GCM).expect("32 bytes are what HKDF gives at once");
-        Self { key: LessSafeKey::new(UnboundKey::from(key)), head, number: 0 }
+        Self { key: LessSafeKey::new(UnboundKey::from(key)), number: 0 }
     }
 
-    fn next(&mut self, last: bool) -> (Nonce, Aad<Vec<u8>>) {
+    fn next_nonce(&mut self) -> Nonce {
         let mut nonce = [0; NONCE_LEN];
         nonce[..8].copy_from_slice(&self.number.to_be_bytes());
-        nonce[NONCE_LEN - 1] = u8::from(last);
         self.number += 1;
-        (Nonce::assume_unique_for_key(nonce), Aad::from(self.head.clone()))
+        Nonce::assume_unique_for_key(nonce)
     }
 }
 
