@@ -23,7 +23,11 @@ pub(super) fn change(connection: &Connection, change: &Change) -> Done {
             0 => add_user(connection, user),
             _ => Err(StoreError::TooLate),
         },
-        Change::SetPassword { user, password } => set_password(connection, user, password),
+        Change::SetPassword { user, password } => {
+            // Who has a password needs no link to choose one; a forgotten link would be a second way in.
+            connection.execute("DELETE FROM invitations WHERE user = ?1", params![user])?;
+            set_password(connection, user, password)
+        }
         Change::SetPlan { user, plan } => {
             one(connection.execute("UPDATE users SET plan = ?2 WHERE name = ?1", params![user, plan])?)
         }
