@@ -258,6 +258,12 @@ pub(super) fn an_invitation_is_accepted_once_and_in_time<B: Backend>() {
     with([Change::AddInvitation(invitation("b", "bob"))], &mut store);
     refused(&mut store, Change::AddInvitation(invitation("b", "ada")), "exists");
     assert_eq!(store.everyone().unwrap().invitations, [invitation("i2", "ada"), invitation("b", "bob")]);
+    // Who has been given a password needs no link any more.
+    let carl = || "carl".to_owned();
+    with([Change::AddUser(user("carl")), Change::AddInvitation(invitation("c", "carl"))], &mut store);
+    with([Change::SetPassword { user: carl(), password: "hash".to_owned() }], &mut store);
+    refused(&mut store, accept("c", 0), "too late");
+    with([Change::RemoveUser { user: carl() }], &mut store);
     refused(&mut store, accept("i1", 50), "too late");
     refused(&mut store, accept("i2", 100), "too late");
     refused(&mut store, accept("never", 50), "too late");

@@ -121,7 +121,7 @@ pub(crate) enum Change {
     AddUser(User),
     /// Only while there is no user at all.
     AddFirstUser(User),
-    /// Raises the epoch.
+    /// Raises the epoch, and ends the user's invitation.
     SetPassword {
         user: String,
         password: String,
