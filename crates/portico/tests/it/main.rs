@@ -9,6 +9,9 @@
 
 mod accept_endings;
 mod accept_records;
+mod access_model;
+mod access_nginx;
+mod access_table;
 mod authority;
 mod breaking;
 mod cert_trust;
