@@ -24,6 +24,7 @@ mod corpus_bodies;
 mod corpus_file;
 mod corpus_forms;
 mod corpus_frames;
+mod crashes;
 mod dialects;
 mod dns01;
 mod drain;
