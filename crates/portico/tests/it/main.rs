@@ -35,6 +35,7 @@ mod errors;
 mod fetching;
 mod files;
 mod floods;
+mod guessing;
 mod h2;
 mod hostile_pictures;
 mod http2;
