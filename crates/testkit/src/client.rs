@@ -6,6 +6,7 @@
 
 use std::{
     io::{self, ErrorKind},
+    net::IpAddr,
     os::fd::AsFd as _,
     time::Duration,
 };
@@ -14,7 +15,7 @@ use memchr::memmem;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
+    net::{TcpSocket, TcpStream, UnixStream},
     time::timeout,
 };
 use tokio_rustls::client::TlsStream;
@@ -129,6 +130,22 @@ impl Connection {
         match Self::try_open(address).await {
             Ok(connection) => connection,
             Err(error) => panic!("cannot connect to {address}: {error}"),
+        }
+    }
+
+    /// From this address of the machine: loopback has a whole network of them. Panics when nobody listens.
+    pub async fn open_from(source: IpAddr, address: &Address) -> Self {
+        let Address::Tcp(target) = address else { panic!("{address} has no sources to come from") };
+        let opened = async {
+            let socket = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.bind((source, 0).into())?;
+            let stream = socket.connect(*target).await?;
+            stream.set_nodelay(true)?;
+            io::Result::Ok(stream)
+        };
+        match opened.await {
+            Ok(stream) => Self::on(Box::new(stream)),
+            Err(error) => panic!("cannot connect from {source} to {address}: {error}"),
         }
     }
 

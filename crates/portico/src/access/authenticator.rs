@@ -17,7 +17,7 @@ use super::credential::{Credential, composed};
 use super::decide::Shown;
 use super::directory::{Directory, Key, Person, Source};
 use super::key;
-use super::lockout::{Locked, Lockout, Settled};
+use super::lockout::{Attempt, Locked, Lockout, Settled};
 use super::password::PasswordHash;
 use super::verify::{Busy, Fingerprint, Verifier};
 use crate::config;
@@ -223,7 +223,7 @@ impl Authenticator {
         Ok(Caller { person: Some(person.clone()), key: None, session: Some(digest) })
     }
 
-    /// Waits where the password has to be verified. Dropped meanwhile, it leaves its attempt charged.
+    /// Waits where the password has to be verified. Dropped meanwhile, its attempt counts as a wrong one.
     pub(crate) async fn by_password(&self, name: &str, password: &[u8], address: IpAddr) -> Identified {
         match self.judge(name, password, address).await {
             Judged::Right { person, is_first } => Identified {
@@ -260,7 +260,7 @@ impl Authenticator {
             None
         } else {
             match self.lockout().begin(address, name, Instant::now()) {
-                Ok(attempt) => Some(attempt),
+                Ok(attempt) => Some(ChargeGuard { lockout: &self.lockout, attempt: Some(attempt) }),
                 Err(wait) => return Judged::LockedOut(wait),
             }
         };
@@ -272,7 +272,7 @@ impl Authenticator {
         };
         let mut lockout = self.lockout();
         let is_first = is_right && !lockout.is_familiar(address, name);
-        let locked = attempt.and_then(|attempt| lockout.settle(attempt, settled, Instant::now()));
+        let locked = attempt.and_then(|attempt| attempt.settle(&mut lockout, settled));
         drop(lockout);
         match (person, settled) {
             (Some(person), Settled::Right) => Judged::Right { person, is_first },
@@ -314,6 +314,28 @@ impl Authenticator {
 
     fn lockout(&self) -> MutexGuard<'_, Lockout> {
         self.lockout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt that is charged. Dropped unsettled, as when the client has left, it was wrong: nobody guesses for nothing by
+/// hanging up early, and what nobody settles would lock an address or an account for ever.
+struct ChargeGuard<'a> {
+    lockout: &'a Mutex<Lockout>,
+    attempt: Option<Attempt>,
+}
+
+impl ChargeGuard<'_> {
+    fn settle(mut self, lockout: &mut Lockout, settled: Settled) -> Option<Locked> {
+        self.attempt.take().and_then(|attempt| lockout.settle(attempt, settled, Instant::now()))
+    }
+}
+
+impl Drop for ChargeGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            let mut lockout = self.lockout.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = lockout.settle(attempt, Settled::Wrong, Instant::now());
+        }
     }
 }
 

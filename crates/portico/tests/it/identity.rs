@@ -18,7 +18,7 @@ use crate::support::binary;
 
 /// Asks for identity on loopback, where local mode would be otherwise.
 pub(crate) const ASKS: &str = "[access]\ndeny = [\"203.0.113.0/24\"]\n";
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 pub(crate) fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode_to_string(format!("{name}:{password}")))
@@ -78,7 +78,7 @@ async fn log_in(portico: &Portico, name: &str, password: &str) -> Answer {
     post(portico, "login", &json!({"name": name, "password": password}), &[]).await
 }
 
-async fn session(portico: &Portico, name: &str) -> String {
+pub(crate) async fn session(portico: &Portico, name: &str) -> String {
     let answer = log_in(portico, name, PASSWORD).await;
     assert_eq!(answer.head.status, 200, "{}", answer.text());
     cookie(&answer)

@@ -9,6 +9,9 @@
 
 mod accept_endings;
 mod accept_records;
+mod access_model;
+mod access_nginx;
+mod access_table;
 mod authority;
 mod breaking;
 mod cert_trust;
@@ -21,6 +24,7 @@ mod corpus_bodies;
 mod corpus_file;
 mod corpus_forms;
 mod corpus_frames;
+mod crashes;
 mod dialects;
 mod dns01;
 mod drain;
@@ -31,6 +35,7 @@ mod errors;
 mod fetching;
 mod files;
 mod floods;
+mod guessing;
 mod h2;
 mod hostile_pictures;
 mod http2;
