@@ -295,7 +295,7 @@ async fn compare(mut thinned: Thinned, at_least: usize) {
             }
         }
     }
-    println!("{rows} rows, {refused} of them refused; of other rules {told:?} would differ");
+    eprintln!("{rows} rows, {refused} of them refused; of other rules {told:?} would differ");
     let shown = failures.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(failures.is_empty(), "{} of {rows} rows differ:\n{shown}", failures.len());
     assert!(

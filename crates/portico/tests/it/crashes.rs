@@ -143,7 +143,8 @@ async fn is_as_acknowledged(portico: &Portico, done: &Acknowledged, moment: &str
     for (list, header, wanted) in
         [(&done.keys, "X-Api-Key", 200), (&done.revoked, "X-Api-Key", 401), (&done.sessions, "Cookie", 200)]
     {
-        for credential in list.borrow().iter() {
+        let credentials = list.borrow().clone();
+        for credential in &credentials {
             assert_eq!(status((header, credential)).await, wanted, "{moment}: {header}");
         }
     }
@@ -153,7 +154,8 @@ async fn is_as_acknowledged(portico: &Portico, done: &Acknowledged, moment: &str
         assert!(listed.contains(&json!(name)), "{moment}: {name} is not among {listed:?}");
     }
     // A password takes its time: one.
-    if let Some(name) = done.users.borrow().last() {
+    let last = done.users.borrow().last().cloned();
+    if let Some(name) = &last {
         assert_eq!(status(("Authorization", &basic(name, PASSWORD))).await, 200, "{moment}: {name}");
     }
     let verified = ask(portico, &["audit", "verify"]).await;
@@ -183,7 +185,7 @@ async fn crash(rounds: usize) {
         }
     }
     let [users, keys, revoked, _] = all.count();
-    println!("{rounds} crashes; {users} users, {keys} keys and {revoked} revocations were acknowledged");
+    eprintln!("{rounds} crashes; {users} users, {keys} keys and {revoked} revocations were acknowledged");
     assert!(users >= rounds / 2 && keys >= rounds / 2, "{users} users and {keys} keys in {rounds} rounds");
     is_as_acknowledged(&portico, &all, "at the end").await;
 }
