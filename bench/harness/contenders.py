@@ -1,7 +1,9 @@
 """Who is measured, with which settings. Each runs from a folder of its own, on loopback, as an unprivileged server
 would: nothing outside that folder is read or written, and no service of the system is touched."""
 
+import base64
 import glob
+import json
 import os
 import pathlib
 import shutil
@@ -220,6 +222,8 @@ class Contender:
     memory, which begin with a fresh process each time. `folder` holds the certificate."""
 
     speaks_tls = False
+    authorization = None
+    """What the calls of the harness itself need."""
 
     def __init__(self, name, folder, upstream):
         self.name = name
@@ -232,6 +236,7 @@ class Contender:
         self.requests = 0
         self.log_lines = 0
         self.log_ends = {}
+        self.credentials = {}
         self.folder.mkdir()
 
     def start(self):
@@ -241,7 +246,7 @@ class Contender:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PORTICO_")}
         self.process = Process(command, self.folder / "output.log", environment)
         try:
-            return self.process.first_answer(self.port)
+            return self.process.first_answer(self.port, self.authorization)
         except Failed:
             self.stop()
             raise
@@ -365,8 +370,31 @@ class Portico(Contender):
         return subprocess.run([self.binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
+class PorticoAsks(Portico):
+    """The same, with one user and one key: everybody is asked who he is. They are made before the first start."""
+
+    def prepare(self):
+        command = super().prepare()
+        if not self.credentials:
+            name, password = "bench", "a password of the bench"
+            self.ask("user", "add", name, "--password-stdin", said=password)
+            key = json.loads(self.ask("key", "create", "--user", name, "--json"))["key"]
+            encoded = base64.b64encode(f"{name}:{password}".encode()).decode()
+            self.credentials = {"basic": f"Basic {encoded}", "key": f"Bearer {key}"}
+            self.authorization = self.credentials["key"]
+        return command
+
+    def ask(self, *words, said=""):
+        command = [self.binary, "--config", self.folder / "portico.toml", *words]
+        done = subprocess.run(command, input=said, capture_output=True, text=True, check=False, timeout=30)
+        if done.returncode != 0:
+            raise Failed(f"portico {words[0]} {words[1]}: {done.stderr.strip()}")
+        return done.stdout
+
+
 KINDS = {
     "portico": Portico,
+    "portico-asks": PorticoAsks,
     "nginx-tuned": Nginx,
     "nginx-recipe": NginxRecipe,
     "haproxy": Haproxy,

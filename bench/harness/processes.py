@@ -90,7 +90,7 @@ class Process:
         with open(self.output, encoding="utf-8", errors="replace") as sink:
             return "\n".join(sink.read().strip().splitlines()[-count:])
 
-    def first_answer(self, port, patience=15.0):
+    def first_answer(self, port, authorization=None, patience=15.0):
         """Seconds from start to the first 200 of a plain call; a process that ends before is an error."""
         deadline = self.began + patience
         said = "nothing listens"
@@ -98,7 +98,7 @@ class Process:
             if self.ended():
                 raise Failed(f"ended with status {self.popen.returncode} before it answered:\n{self.last_lines()}")
             try:
-                status = call_once(port)
+                status = call_once(port, authorization)
                 if status == "200":
                     return time.monotonic() - self.began
                 said = f"status {status or 'missing'}"
@@ -128,12 +128,13 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
 
 
-def call_once(port):
+def call_once(port, authorization=None):
     """The status of one plain call over a new connection."""
+    credential = f"Authorization: {authorization}\r\n" if authorization else ""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+            f"{credential}Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
         )
         connection.sendall(head.encode() + BODY)
         answer = b""

@@ -51,12 +51,15 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn plain(target: SocketAddr, model: &str, close: bool) -> Self {
+    /// With this `Authorization`, if there is one.
+    pub fn plain(target: SocketAddr, model: &str, close: bool, authorization: Option<&str>) -> Self {
         let body = format!(
             "{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"What does the picture show? \
              One sentence.\"}}],\"max_tokens\":16,\"seed\":{FIRST_SEED}}}"
         );
-        Self::new(target, &body, close)
+        let authorization = authorization.map(|value| format!("Authorization: {value}\r\n"));
+        let connection = if close { "Connection: close\r\n" } else { "" };
+        Self::new(target, &body, &[connection, authorization.as_deref().unwrap_or_default()].concat())
     }
 
     /// The body is `body_bytes` long; the picture takes three quarters of it, as base64 does.
@@ -75,7 +78,7 @@ impl Request {
         };
         let encoded = crate::picture::png_base64(body_bytes - head.len() - tail(0).len());
         let padding = body_bytes - head.len() - encoded.len() - tail(0).len();
-        Self::new(target, &format!("{head}{encoded}{}", tail(padding)), false)
+        Self::new(target, &format!("{head}{encoded}{}", tail(padding)), "")
     }
 
     pub fn stream(target: SocketAddr, model: &str, events: u64, rate: u64) -> Self {
@@ -83,14 +86,13 @@ impl Request {
             "{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"What does the picture show? \
              At length.\"}}],\"stream\":true,\"max_tokens\":{events},\"seed\":{rate}}}"
         );
-        Self::new(target, &body, false)
+        Self::new(target, &body, "")
     }
 
-    fn new(target: SocketAddr, body: &str, close: bool) -> Self {
-        let connection = if close { "Connection: close\r\n" } else { "" };
+    fn new(target: SocketAddr, body: &str, more: &str) -> Self {
         let head = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nHost: {target}\r\nUser-Agent: portico-bench\r\nAccept: */*\r\n\
-             {connection}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+             {more}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         let key = b"\"seed\":";

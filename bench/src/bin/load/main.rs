@@ -7,7 +7,7 @@
 //! - `newconn`: plain calls, each over a connection of its own;
 //! - `handshake`: `GET /health`, each over a connection of its own.
 //!
-//! With `--tls x25519` or `--tls hybrid` all of it over TLS 1.3, see `stream`.
+//! Plain calls (`json`, `newconn`) carry what `--authorization` gives, if anything. With `--tls x25519` or `--tls hybrid` all of it over TLS 1.3, see `stream`.
 //!
 //! After a warm-up comes the window of `--seconds`: what finishes in it counts, and the process tree of `--cpu-of` is
 //! read at its two ends. `--beside` is a process (the mock) that is known to work too; CPU time that is neither's is
@@ -40,6 +40,7 @@ const OPTIONS: &[&str] = &[
     "rate",
     "mib",
     "model",
+    "authorization",
     "cpu-of",
     "beside",
     "patience",
@@ -110,6 +111,7 @@ fn plan(args: &Args) -> Result<Plan, String> {
         rate: args.value("rate", 50)?,
         mib: args.value("mib", 4)?,
         model: args.text("model", "bench"),
+        authorization: Some(args.text("authorization", "")).filter(|value| !value.is_empty()),
         measured_pid: pid("cpu-of")?,
         beside_pid: pid("beside")?,
         patience: Duration::from_secs_f64(patience),

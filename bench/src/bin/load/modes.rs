@@ -69,6 +69,8 @@ pub struct Plan {
     pub rate: u64,
     pub mib: usize,
     pub model: String,
+    /// Of plain calls.
+    pub authorization: Option<String>,
     pub measured_pid: Option<u32>,
     pub beside_pid: Option<u32>,
     /// How long one answer may take beyond what it should.
@@ -92,6 +94,10 @@ impl Plan {
     /// Paced streams begin during the warm-up one after the other, and end one after the other in as long.
     pub fn after_window(&self) -> Duration {
         if self.paced() { self.warmup + MARGIN } else { Duration::ZERO }
+    }
+
+    fn plain(&self, close: bool) -> Request {
+        Request::plain(self.target, &self.model, close, self.authorization.as_deref())
     }
 
     fn events(&self) -> u64 {
@@ -125,12 +131,12 @@ pub fn start(plan: &Plan, dialer: &Rc<Dialer>, shared: &Rc<Shared>) -> JoinSet<(
                 drop(clients.spawn_local(client.calls(request.clone(), plan.mib as u64)))
             }
             (Mode::NewConnection, _) => {
-                let request = Request::plain(plan.target, &plan.model, true);
+                let request = plan.plain(true);
                 clients.spawn_local(client.calls_over_new_connections(request));
             }
             (Mode::Handshake, _) => drop(clients.spawn_local(client.health_over_new_connections())),
             (Mode::Json | Mode::Upload, _) => {
-                clients.spawn_local(client.calls(Request::plain(plan.target, &plan.model, false), 1));
+                clients.spawn_local(client.calls(plan.plain(false), 1));
             }
         }
     }
