@@ -63,7 +63,9 @@ fn version_1(line: &[u8]) -> io::Result<Option<IpAddr>> {
     address(destination)?;
     for port in [source_port, destination_port] {
         let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits || port.parse::<u16>().is_err() {
+        // "Heading zeroes are not permitted" (section 2.1).
+        let is_padded = port.len() > 1 && port.starts_with('0');
+        if !digits || is_padded || port.parse::<u16>().is_err() {
             return Err(wrong("its version 1 header holds no port"));
         }
     }
@@ -138,6 +140,7 @@ mod tests {
             "PROXY TCP6 203.0.113.9 192.0.2.1 1 2",
             "PROXY TCP4 203.0.113.9 192.0.2.1 99999 443",
             "PROXY TCP4 203.0.113.9 192.0.2.1 +1 443",
+            "PROXY TCP4 203.0.113.9 192.0.2.1 0001 443",
             "PROXY TCP4 203.0.113.9  192.0.2.1 1 443",
             "PROXY UDP4 203.0.113.9 192.0.2.1 1 2",
             "proxy TCP4 203.0.113.9 192.0.2.1 1 2",
