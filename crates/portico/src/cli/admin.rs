@@ -76,10 +76,12 @@ pub(super) fn call(context: &Context, method: Method, path: &str, body: &Value) 
     let sent = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
     let (status, answer) = match request_with(socket, method.clone(), path, sent.clone(), LIMITS) {
         Ok(answer) => answer,
-        Err(error) if error.is_refused() => alone(&config, &method, path, &sent).map_err(|why| {
-            say(context, tongue, &why);
-            Exit::Wrong
-        })?,
+        Err(error) if error.is_refused() => {
+            alone(context, tongue, &config, &method, path, &sent).map_err(|why| {
+                say(context, tongue, &why);
+                Exit::Wrong
+            })?
+        }
         Err(error) => {
             say(context, tongue, &not_reached(socket, &error));
             return Err(Exit::No);
@@ -90,12 +92,17 @@ pub(super) fn call(context: &Context, method: Method, path: &str, body: &Value) 
 
 /// The same answer, from this process.
 fn alone(
+    context: &Context,
+    tongue: Tongue,
     config: &config::Config,
     method: &Method,
     path: &str,
     body: &[u8],
 ) -> Result<(StatusCode, Value), Text> {
-    let accounts = control::open_accounts(config)?;
+    let (accounts, loss) = control::open_accounts(config)?;
+    if let Some(loss) = loss {
+        say(context, tongue, &loss);
+    }
     let actor = Actor {
         name: format!("system:{}", users::name_of(rustix::process::getuid().as_raw())),
         address: None,

@@ -16,8 +16,8 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How often the use of keys is written down, and the head of the audit trail logged where it has moved.
 const KEEP: Duration = Duration::from_secs(60);
 
-/// Before anything listens: what is missing stops the start.
-pub(crate) fn open(config: &Config) -> Result<Accounts, Text> {
+/// Before anything listens: what is missing stops the start. With what has to be said of the store, loudly.
+pub(crate) fn open(config: &Config) -> Result<(Accounts, Option<Text>), Text> {
     let htpasswd = htpasswd(config)?;
     let authenticator = Authenticator::new(config.access.lockout.clone()).map_err(|error| {
         text!("what verifies passwords can't be started: {error}", "无法启动密码验证:{error}")
@@ -27,18 +27,23 @@ pub(crate) fn open(config: &Config) -> Result<Accounts, Text> {
     let open = !config.describes_local_mode();
     let (accounts, found) =
         Accounts::start(place, htpasswd, Arc::new(authenticator), open).map_err(|error| error.text())?;
-    match found {
+    let path = config.database();
+    let path = path.display();
+    let loss = match found {
         Some(Found::SetAside { to, why }) => {
             let to = to.display();
-            tracing::error!(%to, why, "THE STORE WAS DAMAGED and is set aside: no user and no key is known any more. `portico restore` brings a backup back");
+            Some(text!(
+                "THE STORE {path} WAS DAMAGED ({why}) and is set aside as {to}: no user and no key is known any more. `portico restore` brings a backup back",
+                "存储 {path} 已损坏({why}),已移至 {to}:不再有任何用户和密钥。`portico restore` 可恢复备份"
+            ))
         }
-        Some(Found::Lost) => {
-            let path = config.database();
-            tracing::error!(path = %path.display(), "THE STORE IS GONE: no user and no key is known any more. `portico restore` brings a backup back");
-        }
-        Some(Found::New | Found::There) | None => {}
-    }
-    Ok(accounts)
+        Some(Found::Lost) => Some(text!(
+            "THE STORE {path} IS GONE: no user and no key is known any more. `portico restore` brings a backup back",
+            "存储 {path} 已丢失:不再有任何用户和密钥。`portico restore` 可恢复备份"
+        )),
+        Some(Found::New | Found::There) | None => None,
+    };
+    Ok((accounts, loss))
 }
 
 /// The file of the configuration; nobody, where it names none.

@@ -65,7 +65,10 @@ pub(crate) fn serve(
         .map_err(|error| other(control::unopened::error_log(&config.log, &error)))?;
     let _last_words = error_log.last_words();
     let _lock = prepare_data_dir(&config)?;
-    let accounts = control::open_accounts(&config).map_err(StartError::Other)?;
+    let (accounts, loss) = control::open_accounts(&config).map_err(StartError::Other)?;
+    if let Some(loss) = loss {
+        tracing::error!("{}", loss.en);
+    }
     let site = Arc::new(Site::open(&config.site).map_err(|error| other(error.text()))?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (listeners, has_https) = bind(&config, threads).map_err(|error| other(error.text()))?;

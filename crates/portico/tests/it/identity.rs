@@ -449,6 +449,15 @@ async fn f27_a_store_that_is_lost_or_damaged_lets_nobody_in() {
     portico.serves().await;
     assert_eq!(status(&portico, &[]).await, 401);
     portico.wait_for_line("stderr", "GONE").await;
+
+    // Whoever opens it first is told, a command too.
+    let crashed = portico.crash();
+    std::fs::write(crashed.folder().join("data/portico.db"), "damaged once more, and not by little")
+        .expect("written");
+    let file = crashed.folder().join("portico.toml");
+    let arguments = ["user", "list", "--config", &file.to_string_lossy()];
+    let said = crate::command::portico(crashed.folder(), &arguments).await.expect(0);
+    assert!(said.stderr.contains("DAMAGED"), "{}", said.stderr);
 }
 
 #[tokio::test]
