@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::admin::{call, refused_with};
+use super::admin::call_for;
 use super::arguments::{
     AccessCommand, AccessExplainArguments, AuditCommand, AuditListArguments, AuditVerifyArguments,
 };
@@ -25,10 +25,7 @@ fn explain(context: &Context, arguments: &AccessExplainArguments) -> Result<Exit
             body[name] = json!(value);
         }
     }
-    let asked = call(context, Method::POST, "/access/explain", &body)?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked = call_for(context, StatusCode::OK, Method::POST, "/access/explain", &body)?;
     let answer = &asked.answer;
     let enters = answer["enters"] == Value::Bool(true);
     let shown = if *as_json {
@@ -59,10 +56,8 @@ pub(crate) fn audit(context: &Context, command: &AuditCommand) -> Exit {
 }
 
 fn list(context: &Context, arguments: &AuditListArguments) -> Result<Exit, Exit> {
-    let asked = call(context, Method::GET, &format!("/audit?{}", arguments.lines), &Value::Null)?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked =
+        call_for(context, StatusCode::OK, Method::GET, &format!("/audit?{}", arguments.lines), &Value::Null)?;
     if arguments.json {
         return Ok(context.out.data(&format!("{:#}\n", asked.answer)));
     }
@@ -88,10 +83,7 @@ fn list(context: &Context, arguments: &AuditListArguments) -> Result<Exit, Exit>
 
 fn verify(context: &Context, arguments: &AuditVerifyArguments) -> Result<Exit, Exit> {
     let body = arguments.head.as_ref().map_or_else(|| json!({}), |head| json!({"head": head}));
-    let asked = call(context, Method::POST, "/audit/verify", &body)?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked = call_for(context, StatusCode::OK, Method::POST, "/audit/verify", &body)?;
     let answer = &asked.answer;
     let whole = answer["whole"] == Value::Bool(true);
     let shown = if arguments.json {

@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, Read as _};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::admin::{call, refused_with, say};
+use super::admin::{Asked, call_for, say};
 use super::arguments::{
     JsonArguments, KeyCommand, KeyCreateArguments, KeyIdArguments, UserAddArguments, UserCommand,
     UserNameArguments, UserPasswordArguments, UserPlanArguments, UserRoleArguments,
@@ -63,10 +63,7 @@ fn add(context: &Context, arguments: &UserAddArguments) -> Result<Exit, Exit> {
         "plan": plan,
         "role": role.map(|role| if role.is_operator() { "operator" } else { "user" }),
     });
-    let asked = call(context, Method::POST, "/users", &without_nulls(body))?;
-    if asked.status != StatusCode::CREATED {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked = call_for(context, StatusCode::CREATED, Method::POST, "/users", &without_nulls(body))?;
     let name = asked.answer["name"].as_str().unwrap_or(name).to_owned();
     let site = site(&asked.config);
     if password.is_some() {
@@ -80,11 +77,7 @@ fn add(context: &Context, arguments: &UserAddArguments) -> Result<Exit, Exit> {
             asked.tongue,
         ));
     }
-    let invited =
-        call(context, Method::POST, &format!("/users/{}/invite", percent_encoded(&name)), &Value::Null)?;
-    if invited.status != StatusCode::OK {
-        return Ok(refused_with(context, &invited));
-    }
+    let invited = call_for(context, StatusCode::OK, Method::POST, &of_user(&name, "invite"), &Value::Null)?;
     let link = link(&site, &invited.answer);
     let text = text!(
         "{name} was added and has no password yet. Hand out this link, by which {name} chooses one; it works once, for seven days:\n\n  {link}",
@@ -95,11 +88,7 @@ fn add(context: &Context, arguments: &UserAddArguments) -> Result<Exit, Exit> {
 
 fn invite(context: &Context, arguments: &UserNameArguments) -> Result<Exit, Exit> {
     let UserNameArguments { name, json: as_json } = arguments;
-    let asked =
-        call(context, Method::POST, &format!("/users/{}/invite", percent_encoded(name)), &Value::Null)?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked = call_for(context, StatusCode::OK, Method::POST, &of_user(name, "invite"), &Value::Null)?;
     let link = link(&site(&asked.config), &asked.answer);
     let text = text!(
         "By this link {name} chooses a password. It works once, for seven days, and ends earlier ones:\n\n  {link}",
@@ -112,11 +101,13 @@ fn password(context: &Context, arguments: &UserPasswordArguments) -> Result<Exit
     let UserPasswordArguments { name, password_stdin } = arguments;
     let password = if *password_stdin { from_stdin(context)? } else { typed(context)? };
     warn_of_short(context, context.tongue, &password);
-    let path = format!("/users/{}/password", percent_encoded(name));
-    let asked = call(context, Method::POST, &path, &json!({"password": password}))?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked = call_for(
+        context,
+        StatusCode::OK,
+        Method::POST,
+        &of_user(name, "password"),
+        &json!({"password": password}),
+    )?;
     let text = text!(
         "{name} has another password now, and has to log in again everywhere.",
         "{name} 的密码已更改,需要在各处重新登录。"
@@ -126,23 +117,17 @@ fn password(context: &Context, arguments: &UserPasswordArguments) -> Result<Exit
 
 fn plan(context: &Context, arguments: &UserPlanArguments) -> Result<Exit, Exit> {
     let UserPlanArguments { name, plan } = arguments;
-    let path = format!("/users/{}/plan", percent_encoded(name));
-    let asked = call(context, Method::POST, &path, &json!({"plan": plan}))?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked =
+        call_for(context, StatusCode::OK, Method::POST, &of_user(name, "plan"), &json!({"plan": plan}))?;
     let text = text!("{name} has the plan {plan} now.", "{name} 现在使用套餐 {plan}。");
     Ok(context.out.data(&format!("{}\n", text.pick(asked.tongue))))
 }
 
 fn role(context: &Context, arguments: &UserRoleArguments) -> Result<Exit, Exit> {
     let UserRoleArguments { name, role } = arguments;
-    let path = format!("/users/{}/role", percent_encoded(name));
     let word = if role.is_operator() { "operator" } else { "user" };
-    let asked = call(context, Method::POST, &path, &json!({"role": word}))?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked =
+        call_for(context, StatusCode::OK, Method::POST, &of_user(name, "role"), &json!({"role": word}))?;
     let text = if role.is_operator() {
         text!("{name} is an operator now.", "{name} 现在是管理员。")
     } else {
@@ -158,41 +143,23 @@ fn simple(
     done: impl FnOnce(&str) -> Text,
 ) -> Result<Exit, Exit> {
     let UserNameArguments { name, json: as_json } = arguments;
-    let asked =
-        call(context, Method::POST, &format!("/users/{}/{verb}", percent_encoded(name)), &Value::Null)?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked = call_for(context, StatusCode::OK, Method::POST, &of_user(name, verb), &Value::Null)?;
     Ok(print(context, *as_json, &asked.answer, &done(name), asked.tongue))
 }
 
 fn users(context: &Context, arguments: &JsonArguments) -> Result<Exit, Exit> {
-    let asked = call(context, Method::GET, "/users", &Value::Null)?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
-    if arguments.json {
-        return Ok(context.out.data(&format!("{:#}\n", asked.answer)));
-    }
-    let tongue = asked.tongue;
-    let word = |text: Text| text.pick(tongue).to_owned();
-    let list: Vec<&Value> = asked.answer.as_array().into_iter().flatten().collect();
-    if list.is_empty() {
-        let none = text!(
-            "There is nobody yet. `portico user add NAME` adds somebody.",
-            "还没有用户。`portico user add 用户名` 可添加用户。"
-        );
-        return Ok(context.out.data(&format!("{}\n", none.pick(tongue))));
-    }
+    let none = text!(
+        "There is nobody yet. `portico user add NAME` adds somebody.",
+        "还没有用户。`portico user add 用户名` 可添加用户。"
+    );
     let head = [
         text!("name", "用户名"),
         text!("role", "角色"),
         text!("plan", "套餐"),
         text!("keys", "密钥"),
         text!("state", "状态"),
-    ]
-    .map(&word);
-    let rows = list.iter().map(|user| {
+    ];
+    list(context, "/users", arguments, &none, head, |user, word| {
         let state = match (&user["disabled"], user["password"].as_str(), &user["invited"]) {
             (Value::Bool(true), ..) => text!("disabled", "已停用"),
             (_, Some("htpasswd"), _) => text!("password in the htpasswd file", "密码在 htpasswd 文件中"),
@@ -205,9 +172,34 @@ fn users(context: &Context, arguments: &JsonArguments) -> Result<Exit, Exit> {
         let role =
             if user["role"] == "operator" { text!("operator", "管理员") } else { text!("user", "用户") };
         [shown(&user["name"]), word(role), shown(&user["plan"]), shown(&user["keys"]), word(state)]
-    });
-    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    Ok(context.out.data(&lines(&rows)))
+    })
+}
+
+/// What is there, one in a line below `head`; `none`: where there is nothing.
+fn list<const N: usize>(
+    context: &Context,
+    path: &str,
+    arguments: &JsonArguments,
+    none: &Text,
+    head: [Text; N],
+    row: impl Fn(&Value, &dyn Fn(Text) -> String) -> [String; N],
+) -> Result<Exit, Exit> {
+    let asked = call_for(context, StatusCode::OK, Method::GET, path, &Value::Null)?;
+    if arguments.json {
+        return Ok(context.out.data(&format!("{:#}\n", asked.answer)));
+    }
+    let word = |text: Text| text.pick(asked.tongue).to_owned();
+    let found: Vec<&Value> = asked.answer.as_array().into_iter().flatten().collect();
+    if found.is_empty() {
+        return Ok(context.out.data(&format!("{}\n", none.pick(asked.tongue))));
+    }
+    let rows = found.iter().map(|found| row(found, &word));
+    let rows: Vec<_> = std::iter::once(head.map(&word)).chain(rows).collect();
+    let mut out = String::new();
+    for line in aligned(&rows) {
+        let _ = writeln!(out, "{line}");
+    }
+    Ok(context.out.data(&out))
 }
 
 fn create_key(context: &Context, arguments: &KeyCreateArguments) -> Result<Exit, Exit> {
@@ -219,21 +211,18 @@ fn create_key(context: &Context, arguments: &KeyCreateArguments) -> Result<Exit,
         "models": models,
         "networks": networks,
     });
-    let asked = call(context, Method::POST, "/keys", &without_nulls(body))?;
+    let asked = call_for(context, StatusCode::CREATED, Method::POST, "/keys", &without_nulls(body))?;
     show_key(context, &asked, *as_json)
 }
 
 fn rotate_key(context: &Context, arguments: &KeyIdArguments) -> Result<Exit, Exit> {
     let path = format!("/keys/{}/rotate", percent_encoded(&arguments.id));
-    let asked = call(context, Method::POST, &path, &Value::Null)?;
+    let asked = call_for(context, StatusCode::CREATED, Method::POST, &path, &Value::Null)?;
     show_key(context, &asked, arguments.json)
 }
 
 /// A new key, the only time that it is shown.
-fn show_key(context: &Context, asked: &super::admin::Asked, as_json: bool) -> Result<Exit, Exit> {
-    if asked.status != StatusCode::CREATED {
-        return Ok(refused_with(context, asked));
-    }
+fn show_key(context: &Context, asked: &Asked, as_json: bool) -> Result<Exit, Exit> {
     let answer = &asked.answer;
     if as_json {
         return Ok(context.out.data(&format!("{answer:#}\n")));
@@ -261,23 +250,10 @@ fn show_key(context: &Context, asked: &super::admin::Asked, as_json: bool) -> Re
 }
 
 fn keys(context: &Context, arguments: &JsonArguments) -> Result<Exit, Exit> {
-    let asked = call(context, Method::GET, "/keys", &Value::Null)?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
-    if arguments.json {
-        return Ok(context.out.data(&format!("{:#}\n", asked.answer)));
-    }
-    let tongue = asked.tongue;
-    let word = |text: Text| text.pick(tongue).to_owned();
-    let list: Vec<&Value> = asked.answer.as_array().into_iter().flatten().collect();
-    if list.is_empty() {
-        let none = text!(
-            "There are no keys yet. `portico key create --user NAME` makes one.",
-            "还没有密钥。`portico key create --user 用户名` 可创建密钥。"
-        );
-        return Ok(context.out.data(&format!("{}\n", none.pick(tongue))));
-    }
+    let none = text!(
+        "There are no keys yet. `portico key create --user NAME` makes one.",
+        "还没有密钥。`portico key create --user 用户名` 可创建密钥。"
+    );
     let head = [
         text!("id", "编号"),
         text!("user", "用户"),
@@ -285,9 +261,8 @@ fn keys(context: &Context, arguments: &JsonArguments) -> Result<Exit, Exit> {
         text!("state", "状态"),
         text!("expires", "到期"),
         text!("last used", "上次使用"),
-    ]
-    .map(&word);
-    let rows = list.iter().map(|key| {
+    ];
+    list(context, "/keys", arguments, &none, head, |key, word| {
         let state = match key["state"].as_str() {
             Some("revoked") => text!("revoked", "已吊销"),
             Some("expired") => text!("expired", "已过期"),
@@ -304,17 +279,18 @@ fn keys(context: &Context, arguments: &JsonArguments) -> Result<Exit, Exit> {
             time(&key["expires"]),
             time(&key["last_used"]),
         ]
-    });
-    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    Ok(context.out.data(&lines(&rows)))
+    })
 }
 
 fn revoke_key(context: &Context, arguments: &KeyIdArguments) -> Result<Exit, Exit> {
     let KeyIdArguments { id, json: as_json } = arguments;
-    let asked = call(context, Method::POST, &format!("/keys/{}/revoke", percent_encoded(id)), &Value::Null)?;
-    if asked.status != StatusCode::OK {
-        return Ok(refused_with(context, &asked));
-    }
+    let asked = call_for(
+        context,
+        StatusCode::OK,
+        Method::POST,
+        &format!("/keys/{}/revoke", percent_encoded(id)),
+        &Value::Null,
+    )?;
     let text = text!("{id} opens nothing any more.", "{id} 已失效。");
     Ok(print(context, *as_json, &asked.answer, &text, asked.tongue))
 }
@@ -404,6 +380,10 @@ fn print(context: &Context, as_json: bool, json: &Value, text: &Text, tongue: To
     }
 }
 
+fn of_user(name: &str, verb: &str) -> String {
+    format!("/users/{}/{verb}", percent_encoded(name))
+}
+
 fn without_nulls(mut value: Value) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.retain(|_, value| !value.is_null());
@@ -417,12 +397,4 @@ fn shown(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         other => other.to_string(),
     }
-}
-
-fn lines<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut out = String::new();
-    for line in aligned(rows) {
-        let _ = writeln!(out, "{line}");
-    }
-    out
 }

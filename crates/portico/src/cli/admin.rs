@@ -68,7 +68,7 @@ pub(super) struct Asked {
 }
 
 /// Asks about people: the running Portico; where none runs, the store is opened by this process.
-pub(super) fn call(context: &Context, method: Method, path: &str, body: &Value) -> Result<Asked, Exit> {
+fn call(context: &Context, method: Method, path: &str, body: &Value) -> Result<Asked, Exit> {
     let loaded = config::load(context.config.as_deref(), &context.environment)
         .map_err(|problems| check::refuse(context, &problems.document, &problems.list, problems.tongue))?;
     let (config, tongue) = (loaded.config, loaded.tongue);
@@ -116,8 +116,20 @@ fn alone(
     Ok(answer.unwrap_or((StatusCode::NOT_FOUND, Value::Null)))
 }
 
+/// As [`call`], for who needs the answer: where it is not the wanted one, that is said.
+pub(super) fn call_for(
+    context: &Context,
+    wanted: StatusCode,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> Result<Asked, Exit> {
+    let asked = call(context, method, path, body)?;
+    if asked.status == wanted { Ok(asked) } else { Err(refused_with(context, &asked)) }
+}
+
 /// Says why something was not done.
-pub(super) fn refused_with(context: &Context, asked: &Asked) -> Exit {
+fn refused_with(context: &Context, asked: &Asked) -> Exit {
     match serde_json::from_value::<Text>(asked.answer["refused"].clone()) {
         Ok(why) => say(context, asked.tongue, &why),
         Err(_) => return unexpected(context, asked.status),

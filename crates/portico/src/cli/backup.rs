@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::admin::{call, refused_with, say};
+use super::admin::{call_for, say};
 use super::arguments::{BackupArguments, RestoreArguments};
 use super::{Context, Exit, check};
 use crate::config::{self, Config};
@@ -25,13 +25,16 @@ pub(crate) fn backup(context: &Context, arguments: &BackupArguments) -> Exit {
             return Exit::Wrong;
         }
     };
-    let asked = match call(context, Method::POST, "/backup", &json!({"passphrase": passphrase})) {
+    let asked = match call_for(
+        context,
+        StatusCode::OK,
+        Method::POST,
+        "/backup",
+        &json!({"passphrase": passphrase}),
+    ) {
         Ok(asked) => asked,
         Err(exit) => return exit,
     };
-    if asked.status != StatusCode::OK {
-        return refused_with(context, &asked);
-    }
     // Made in the data folder, since who runs Portico may not write where the operator may.
     let made = PathBuf::from(asked.answer["path"].as_str().unwrap_or_default());
     let moved = std::fs::read(&made).and_then(|content| files::replace(file, &content, 0o600));

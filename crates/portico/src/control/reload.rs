@@ -48,6 +48,11 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
         Ok(plan) => plan,
         Err(error) => return ReloadOutcome::Refused(error.text()),
     };
+    if !new.describes_local_mode()
+        && let Err(error) = control.door.accounts.make_store().await
+    {
+        return ReloadOutcome::Refused(error.text());
+    }
     if let Err(error) = control.error_log.change(&new.log) {
         return ReloadOutcome::Refused(unopened::error_log(&new.log, &error));
     }
@@ -64,11 +69,6 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
         tracing::error!("the htpasswd file was not taken over: {}", error.text().en);
     }
     accounts.authenticator().set_limits(new.access.lockout.clone());
-    if !new.describes_local_mode()
-        && let Err(error) = accounts.make_store().await
-    {
-        return ReloadOutcome::Refused(error.text());
-    }
     let (models, gone) = plan.carry_out(&new);
     *current = models;
     control.remember_leaving(gone);

@@ -37,12 +37,32 @@ pub(super) async fn enter(
 ) -> Result<Caller, Refusal> {
     let rules = &visit.snapshot.access;
     let place = if visit.is_local() { Place::Here } else { rules.place(visit.client) };
+    let asks = rules.asks_who(place, surface);
+    admit(visit, place, surface, asks, record).await
+}
+
+/// Whoever has come in, for what only concerns himself: by his credential, whatever the scope, or by his address.
+pub(super) async fn known(visit: &Visit<'_>, record: &mut Record) -> Result<Caller, Refusal> {
+    if visit.is_local() {
+        return Ok(Caller::default());
+    }
+    let place = visit.snapshot.access.place(visit.client);
+    admit(visit, place, Surface::Api, true, record).await
+}
+
+async fn admit(
+    visit: &Visit<'_>,
+    place: Place,
+    surface: Surface,
+    asks: bool,
+    record: &mut Record,
+) -> Result<Caller, Refusal> {
     let Identified { shown, caller, noted } =
-        if rules.asks_who(place, surface) { identify(visit).await? } else { Identified::nobody() };
+        if asks { identify(visit).await? } else { Identified::nobody() };
     if let Some(noted) = noted {
         note(visit, noted);
     }
-    if rules.decide(visit.client, place, surface, &shown)? != Entrance::Identity {
+    if visit.snapshot.access.decide(visit.client, place, surface, &shown)? != Entrance::Identity {
         return Ok(Caller::default());
     }
     // A browser sends the cookie along with whatever any page makes it send.
@@ -52,25 +72,6 @@ pub(super) async fn enter(
     record.user = caller.name().cloned();
     record.key = caller.key.as_ref().map(|key| key.id.clone());
     Ok(caller)
-}
-
-/// Whoever has come in, for what only concerns himself: by his credential, whatever the scope, or by his address.
-pub(super) async fn known(visit: &Visit<'_>, record: &mut Record) -> Result<Caller, Refusal> {
-    if visit.is_local() {
-        return Ok(Caller::default());
-    }
-    let rules = &visit.snapshot.access;
-    let place = rules.place(visit.client);
-    let Identified { shown, caller, noted } = identify(visit).await?;
-    if let Some(noted) = noted {
-        note(visit, noted);
-    }
-    if rules.decide(visit.client, place, Surface::Api, &shown)? == Entrance::Identity {
-        record.user = caller.name().cloned();
-        record.key = caller.key.as_ref().map(|key| key.id.clone());
-        return Ok(caller);
-    }
-    Ok(Caller::default())
 }
 
 async fn identify(visit: &Visit<'_>) -> Result<Identified, Refusal> {

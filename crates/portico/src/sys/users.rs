@@ -23,26 +23,22 @@ pub(crate) fn find(name: &str) -> Option<User> {
 /// What this machine calls a user, or his number.
 pub(crate) fn name_of(user: u32) -> String {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let found = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(user)).then(|| name.to_owned())
-    });
-    found.unwrap_or_else(|| user.to_string())
+    let found = passwd.lines().filter_map(read).find(|found| found.user == user);
+    found.map_or_else(|| user.to_string(), |found| found.name)
 }
 
 fn user_in(passwd: &str, name: &str) -> Option<User> {
-    passwd.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        if fields.first() != Some(&name) {
-            return None;
-        }
-        Some(User {
-            name: name.to_owned(),
-            user: fields.get(2)?.parse().ok()?,
-            group: fields.get(3)?.parse().ok()?,
-            home: fields.get(5).map_or_else(|| PathBuf::from("/"), PathBuf::from),
-        })
+    passwd.lines().filter_map(read).find(|found| found.name == name)
+}
+
+/// A line of `/etc/passwd`.
+fn read(line: &str) -> Option<User> {
+    let fields: Vec<&str> = line.split(':').collect();
+    Some(User {
+        name: (*fields.first()?).to_owned(),
+        user: fields.get(2)?.parse().ok()?,
+        group: fields.get(3)?.parse().ok()?,
+        home: fields.get(5).map_or_else(|| PathBuf::from("/"), PathBuf::from),
     })
 }
 
