@@ -14,10 +14,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::authenticator::Authenticator;
+use super::authenticator::{Authenticator, Judged};
 use super::directory::{Directory, Person};
 use super::htpasswd::Htpasswd;
 use super::key;
+use super::lockout::Locked;
 use crate::store::backup::{Extra, backup};
 use crate::store::{
     self, AuditTrail as _, Change, Digest, Ending, Entry, Everyone, Found, Head, Opened, People as _, Record,
@@ -49,6 +50,15 @@ type Job = Box<dyn FnOnce(&mut Clerk) + Send>;
 pub(crate) struct Place {
     pub(crate) data_dir: PathBuf,
     pub(crate) database: PathBuf,
+}
+
+/// A name and a password that somebody has sent.
+pub(crate) struct Attempt {
+    pub(crate) name: String,
+    pub(crate) password: Vec<u8>,
+    pub(crate) address: IpAddr,
+    /// With Basic, what the client calls itself. Pages log in by [`Accounts::log_in`], which makes a record of its own.
+    pub(crate) basic: Option<String>,
 }
 
 #[derive(Debug)]
@@ -99,6 +109,24 @@ impl Accounts {
 
     pub(crate) fn authenticator(&self) -> &Arc<Authenticator> {
         &self.authenticator
+    }
+
+    /// Holds a password against the one of a name, and writes down what the audit trail should know. It is finished and written
+    /// down as well where the asker does not wait for it: nobody guesses unseen by hanging up early.
+    pub(crate) async fn judge(&self, attempt: Attempt) -> Judged {
+        if let Some(person) = self.authenticator.remembered(&attempt.name, &attempt.password) {
+            return Judged::Right { person, is_first: false };
+        }
+        let accounts = self.clone();
+        let judging = tokio::spawn(async move {
+            let Attempt { name, password, address, .. } = &attempt;
+            let judged = accounts.authenticator.judge(name, password, *address).await;
+            if let Some(entry) = attempt.entry(&judged) {
+                accounts.note(entry);
+            }
+            judged
+        });
+        judging.await.unwrap_or(Judged::Busy)
     }
 
     async fn ask<T: Send + 'static>(
@@ -256,6 +284,31 @@ impl Accounts {
 pub(crate) enum Secret {
     Key(String),
     Invitation(String),
+}
+
+impl Attempt {
+    fn entry(self, judged: &Judged) -> Option<Entry> {
+        let (action, detail) = match judged {
+            Judged::Right { is_first: true, .. } => ("login.basic", self.basic?),
+            Judged::Wrong { locked } => {
+                let detail = match locked {
+                    None => "",
+                    Some(Locked::Address) => "the address is locked out now",
+                    Some(Locked::Account) => "the account is locked now for addresses it was not used from",
+                };
+                ("login.failed", detail.to_owned())
+            }
+            _ => return None,
+        };
+        Some(Entry {
+            at: Timestamp::now(),
+            actor: "-".to_owned(),
+            action: action.to_owned(),
+            target: self.name.chars().filter(|c| !c.is_control()).take(64).collect(),
+            address: Some(self.address),
+            detail,
+        })
+    }
 }
 
 fn work(mut clerk: Clerk, queue: &Receiver<Job>) {

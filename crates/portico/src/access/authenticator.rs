@@ -4,7 +4,6 @@
 //! same, any other waits for `verify`. Everything is in memory: no database is asked on the request path.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -32,8 +31,6 @@ pub(crate) struct Authenticator {
     secrets: ArcSwapOption<Secrets>,
     verifier: Verifier,
     lockout: Mutex<Lockout>,
-    /// Which decoy stands for an unknown name.
-    decoys: RandomState,
     /// For an unknown name where nobody has a password.
     nobody: PasswordHash,
     /// There are users or keys, or there were: local mode is over.
@@ -54,20 +51,6 @@ pub(crate) struct Caller {
 pub(crate) struct Identified {
     pub(crate) shown: Shown,
     pub(crate) caller: Caller,
-    /// What the audit trail should know.
-    pub(crate) noted: Option<Noted>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Noted {
-    Failed {
-        name: String,
-        locked: Option<Locked>,
-    },
-    /// From an address that this account was not used from before.
-    FirstFrom {
-        name: String,
-    },
 }
 
 /// What a password has come to.
@@ -75,6 +58,7 @@ pub(crate) enum Noted {
 pub(crate) enum Judged {
     Right {
         person: Arc<Person>,
+        /// From an address that the account was not used from before.
         is_first: bool,
     },
     Wrong {
@@ -108,7 +92,6 @@ impl Authenticator {
             secrets: ArcSwapOption::empty(),
             verifier: Verifier::start()?,
             lockout: Mutex::new(Lockout::new(limits)),
-            decoys: RandomState::new(),
             nobody,
             has_people: AtomicBool::new(false),
         })
@@ -167,7 +150,7 @@ impl Authenticator {
         self.directory.load().invited(&digest, Timestamp::now()).map(str::to_owned)
     }
 
-    /// Keys and sessions. Passwords are for [`Self::by_password`].
+    /// Keys and sessions. Passwords are for [`super::Accounts::judge`].
     pub(crate) fn identify(&self, credential: &Credential<'_>, address: IpAddr) -> Identified {
         let found = match credential {
             Credential::None => Ok(None),
@@ -179,9 +162,9 @@ impl Authenticator {
             Credential::Session(token) => self.by_session(token).map(Some),
         };
         match found {
-            Ok(Some(caller)) => Identified { shown: Shown::Somebody, caller, noted: None },
+            Ok(Some(caller)) => Identified::somebody(caller),
             Ok(None) => Identified::nobody(),
-            Err(refusal) => Identified::wrong(refusal, None),
+            Err(refusal) => Identified::wrong(refusal),
         }
     }
 
@@ -223,38 +206,23 @@ impl Authenticator {
         Ok(Caller { person: Some(person.clone()), key: None, session: Some(digest) })
     }
 
-    /// Waits where the password has to be verified. Dropped meanwhile, its attempt counts as a wrong one.
-    pub(crate) async fn by_password(&self, name: &str, password: &[u8], address: IpAddr) -> Identified {
-        match self.judge(name, password, address).await {
-            Judged::Right { person, is_first } => Identified {
-                shown: Shown::Somebody,
-                caller: Caller { person: Some(person), key: None, session: None },
-                noted: is_first.then(|| Noted::FirstFrom { name: name.to_owned() }),
-            },
-            judged => {
-                let noted = match &judged {
-                    Judged::Wrong { locked } => {
-                        Some(Noted::Failed { name: name.to_owned(), locked: *locked })
-                    }
-                    _ => None,
-                };
-                Identified::wrong(judged.refusal(address), noted)
-            }
-        }
+    /// Whose password this is, where it was verified less than a minute ago.
+    pub(super) fn remembered(&self, name: &str, password: &[u8]) -> Option<Arc<Person>> {
+        let (person, hash) = self.hash_for(name);
+        let text = std::str::from_utf8(password).map(composed);
+        let composed = text.as_ref().map_or(password, |text| text.as_bytes());
+        let fingerprint = self.verifier.fingerprint(name, &hash, composed);
+        person.filter(|_| self.verifier.is_remembered(fingerprint, Instant::now()))
     }
 
-    /// Holds a password against the one of a name. Takes as long, and answers the same, whether there is such a name.
-    pub(crate) async fn judge(&self, name: &str, password: &[u8], address: IpAddr) -> Judged {
+    /// Holds a password against the one of a name. Takes as long, and answers the same, whether there is such a name. Dropped
+    /// before it is done, it counts as a wrong one.
+    pub(super) async fn judge(&self, name: &str, password: &[u8], address: IpAddr) -> Judged {
         let (person, hash) = self.hash_for(name);
         let is_known = person.is_some();
         let text = std::str::from_utf8(password).map(composed);
         let composed = text.as_ref().map_or(password, |text| text.as_bytes());
         let fingerprint = self.verifier.fingerprint(name, &hash, composed);
-        if let Some(person) = &person
-            && self.verifier.is_remembered(fingerprint, Instant::now())
-        {
-            return Judged::Right { person: person.clone(), is_first: false };
-        }
         // Who joins in the question of another is not charged for it.
         let attempt = if self.verifier.is_asked(fingerprint) {
             None
@@ -281,16 +249,15 @@ impl Authenticator {
         }
     }
 
-    /// The person behind a name who may log in, and what to verify against: where there is none, somebody else's hash, with
+    /// The person behind a name who may log in, and what to verify against: where there is none, the hash of somebody else, with
     /// an answer that does not count.
     fn hash_for(&self, name: &str) -> (Option<Arc<Person>>, PasswordHash) {
         let directory = self.directory.load();
-        let person = directory.person(name).filter(|person| !person.disabled && person.password.is_some());
-        let hash = match person.and_then(|person| person.password.as_ref()) {
-            Some(hash) => hash,
-            None => directory.decoy(self.decoys.hash_one(name)).unwrap_or(&self.nobody),
-        };
-        (person.cloned(), hash.clone())
+        let person = directory.person(name);
+        let hash = person.and_then(|person| person.password.clone());
+        let able = person.filter(|person| !person.disabled && hash.is_some()).cloned();
+        let decoy = || directory.decoy(name, self.secrets.load().as_ref()?).cloned();
+        (able, hash.or_else(decoy).unwrap_or_else(|| self.nobody.clone()))
     }
 
     /// Characters that can be written in more than one way are composed, as Portico's own pages send them; an htpasswd file
@@ -317,8 +284,8 @@ impl Authenticator {
     }
 }
 
-/// An attempt that is charged. Dropped unsettled, as when the client has left, it was wrong: nobody guesses for nothing by
-/// hanging up early, and what nobody settles would lock an address or an account for ever.
+/// An attempt that is charged. Dropped unsettled it was wrong: what nobody settles would lock an address or an account for
+/// ever.
 struct ChargeGuard<'a> {
     lockout: &'a Mutex<Lockout>,
     attempt: Option<Attempt>,
@@ -341,11 +308,15 @@ impl Drop for ChargeGuard<'_> {
 
 impl Identified {
     pub(crate) fn nobody() -> Self {
-        Self { shown: Shown::Nothing, caller: Caller::default(), noted: None }
+        Self { shown: Shown::Nothing, caller: Caller::default() }
     }
 
-    fn wrong(refusal: Refusal, noted: Option<Noted>) -> Self {
-        Self { shown: Shown::Wrong(refusal), caller: Caller::default(), noted }
+    pub(crate) fn somebody(caller: Caller) -> Self {
+        Self { shown: Shown::Somebody, caller }
+    }
+
+    pub(crate) fn wrong(refusal: Refusal) -> Self {
+        Self { shown: Shown::Wrong(refusal), caller: Caller::default() }
     }
 }
 

@@ -19,8 +19,15 @@ pub(crate) struct Directory {
     keys: HashMap<Digest, Arc<Key>>,
     /// Whom they are for, and until when.
     invitations: HashMap<Digest, (String, Timestamp)>,
-    /// What unknown names are verified against, so that they cost what known ones do.
-    decoys: Vec<PasswordHash>,
+    decoys: Vec<Decoy>,
+}
+
+/// What unknown names are verified against, so that they cost what known ones do: one for each cost that hashes here have.
+#[derive(Debug)]
+struct Decoy {
+    hash: PasswordHash,
+    /// How many people have one of this cost.
+    people: u32,
 }
 
 #[derive(Debug)]
@@ -93,7 +100,7 @@ impl Directory {
         let invitations = everyone.invitations.iter();
         let invitations =
             invitations.map(|found| (found.digest, (found.user.clone(), found.expires))).collect();
-        let decoys = people.values().filter_map(|person| person.password.clone()).collect();
+        let decoys = decoys(people.values().filter_map(|person| person.password.as_ref()));
         Self { people, keys, invitations, decoys }
     }
 
@@ -123,10 +130,17 @@ impl Directory {
         (*expires > now).then_some(user)
     }
 
-    /// One of the hashes that are there, always the same for a name. `None`: nobody has a password.
-    pub(super) fn decoy(&self, number: u64) -> Option<&PasswordHash> {
-        let index = number.checked_rem(self.decoys.len() as u64)?;
-        self.decoys.get(usize::try_from(index).ok()?)
+    /// A hash that is there, of a cost that an unknown name draws by lot, as often as people have that cost. It stays the same
+    /// over restarts, and over changes of people but where they change how often a cost occurs: somebody who asks for a name
+    /// again and again learns nothing from its cost. `None`: nobody has a password.
+    pub(super) fn decoy(&self, name: &str, secrets: &Secrets) -> Option<&PasswordHash> {
+        // The highest random weight wins (rendezvous hashing).
+        let weight = |decoy: &Decoy| {
+            let lot = secrets.lot_of_decoy(name, decoy.hash.cost());
+            f64::from(decoy.people) / -lot.ln()
+        };
+        let drawn = self.decoys.iter().max_by(|one, other| weight(one).total_cmp(&weight(other)));
+        drawn.map(|decoy| &decoy.hash)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -144,6 +158,17 @@ impl Directory {
         let used = |key: &Arc<Key>| Some((key.id.to_string(), key.last_used()?));
         self.keys.values().filter_map(used).collect()
     }
+}
+
+fn decoys<'a>(hashes: impl Iterator<Item = &'a PasswordHash>) -> Vec<Decoy> {
+    let mut decoys: Vec<Decoy> = Vec::new();
+    for hash in hashes {
+        match decoys.iter_mut().find(|decoy| decoy.hash.cost() == hash.cost()) {
+            Some(decoy) => decoy.people += 1,
+            None => decoys.push(Decoy { hash: hash.clone(), people: 1 }),
+        }
+    }
+    decoys
 }
 
 fn person(user: &store::User, source: Source, secrets: &Secrets) -> Person {
@@ -210,5 +235,53 @@ impl Key {
     pub(crate) fn last_used(&self) -> Option<Timestamp> {
         let seconds = self.used.load(Ordering::Relaxed);
         if seconds == 0 { None } else { Timestamp::from_second(seconds).ok() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAST: &str = "$apr1$salt$aaaaaaaaaaaaaaaaaaaaaa";
+    const SLOW: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+
+    fn secrets() -> Secrets {
+        Secrets::from_text(&"1".repeat(64)).unwrap()
+    }
+
+    fn directory(fast: usize, slow: usize) -> Directory {
+        let hashes = [(FAST, fast), (SLOW, slow)];
+        let users = hashes.iter().flat_map(|(hash, count)| {
+            (0..*count).map(move |number| store::User {
+                password: Some((*hash).to_owned()),
+                name: format!("{} {number}", &hash[..5]),
+                role: Role::User,
+                plan: None,
+                disabled: false,
+                created: Timestamp::UNIX_EPOCH,
+                epoch: 0,
+            })
+        });
+        let everyone = Everyone { users: users.collect(), ..Everyone::default() };
+        Directory::new(&everyone, &Htpasswd::default(), &secrets(), &Directory::default())
+    }
+
+    fn slow_names(directory: &Directory) -> Vec<usize> {
+        let secrets = secrets();
+        let is_slow = |name: &usize| {
+            directory.decoy(&name.to_string(), &secrets).is_some_and(|hash| hash.as_str() == SLOW)
+        };
+        (0..1000).filter(is_slow).collect()
+    }
+
+    #[test]
+    fn unknown_names_cost_what_people_cost_and_keep_their_cost() {
+        let slow = slow_names(&directory(30, 10));
+        assert!((200..300).contains(&slow.len()), "{} of 1000 for 10 of 40", slow.len());
+        assert_eq!(slow_names(&directory(30, 10)), slow, "people made anew, in another order of the table");
+        let more = slow_names(&directory(30, 11));
+        assert!(slow.iter().all(|name| more.contains(name)), "one more makes nobody leave");
+        assert!(more.len() - slow.len() < 60, "and few join: {} and {}", more.len(), slow.len());
+        assert!(directory(0, 0).decoy("ada", &secrets()).is_none());
     }
 }

@@ -20,9 +20,9 @@ mod operations;
 mod password;
 mod verify;
 
-pub(crate) use accounts::{Accounts, AccountsError, Place as StorePlace};
+pub(crate) use accounts::{Accounts, AccountsError, Attempt, Place as StorePlace};
 pub(crate) use address::{client_address, forwarded_chain, is_loopback_authority, is_trusted};
-pub(crate) use authenticator::{Authenticator, Caller, Identified, Judged, Noted};
+pub(crate) use authenticator::{Authenticator, Caller, Identified, Judged};
 pub(crate) use credential::{Credential, composed, cookie_name, credential};
 pub(crate) use decide::{Entrance, Place, Rules, Surface};
 pub(crate) use directory::Person;
@@ -31,6 +31,5 @@ pub(crate) use explain::{Question, explain};
 pub(crate) use htpasswd::parse as parse_htpasswd;
 pub(crate) use htpasswd::{Htpasswd, read as read_htpasswd};
 pub(crate) use key::token;
-pub(crate) use lockout::Locked;
 pub(crate) use operations::{Actor, KeyWish, NewKey, NotDone, key_state, word as role_word};
 pub(crate) use password::refused as password_refused;

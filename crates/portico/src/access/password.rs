@@ -79,6 +79,13 @@ impl PasswordHash {
         &self.text
     }
 
+    /// What decides how long a guess takes: all but salt and digest.
+    pub(crate) fn cost(&self) -> &str {
+        // bcrypt has no `$` between its salt and its digest.
+        let last_fields = if self.kind == Kind::Bcrypt { 1 } else { 2 };
+        self.text.rsplitn(last_fields + 1, '$').last().unwrap_or_default()
+    }
+
     /// Slow. Wrong and unreadable are one.
     pub(crate) fn is_of(&self, password: &[u8]) -> bool {
         if password.len() > LONGEST_PASSWORD_BYTES {

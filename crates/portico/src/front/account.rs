@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::admit;
 use super::{Answer, Visit};
 use crate::access::{
-    Accounts, AccountsError, Actor, Caller, Judged, KeyWish, NewKey, NotDone, Noted, Person, composed,
+    Accounts, AccountsError, Actor, Attempt, Caller, Judged, KeyWish, NewKey, NotDone, Person, composed,
     cookie_name, key_state, password_refused, role_word, token,
 };
 use crate::api::body::{self, Incoming};
@@ -243,16 +243,15 @@ impl Desk<'_> {
             )));
         }
         let name = composed(login.name.trim()).into_owned();
-        let authenticator = self.accounts.authenticator();
-        match authenticator.judge(&name, login.password.as_bytes(), self.visit.client).await {
+        match self.judge(name, login.password).await {
             Judged::Right { person, .. } => self.welcome(&person, StatusCode::OK).await,
-            judged => {
-                if let Judged::Wrong { locked } = judged {
-                    admit::note(self.visit, Noted::Failed { name, locked });
-                }
-                Err(judged.refusal(self.visit.client))
-            }
+            judged => Err(judged.refusal(self.visit.client)),
         }
+    }
+
+    async fn judge(&self, name: String, password: String) -> Judged {
+        let (password, address) = (password.into_bytes(), self.visit.client);
+        self.accounts.judge(Attempt { name, password, address, basic: None }).await
     }
 
     /// A session for somebody who has shown who he is.
@@ -304,12 +303,7 @@ impl Desk<'_> {
                 "该密码保存在管理员的文件中,由管理员修改。"
             )));
         }
-        match self
-            .accounts
-            .authenticator()
-            .judge(&person.name, wish.current.as_bytes(), self.visit.client)
-            .await
-        {
+        match self.judge(person.name.to_string(), wish.current).await {
             Judged::Right { .. } => {}
             judged => return Err(judged.refusal(self.visit.client).param("current")),
         }

@@ -2,18 +2,16 @@
 
 use http::header::{FORWARDED, HOST, ORIGIN, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use jiff::Timestamp;
 
 use super::Visit;
 use super::normalize::Target;
 use crate::access::{
-    Caller, Credential, Entrance, Identified, Locked, Noted, Place, Surface, credential,
+    Attempt, Caller, Credential, Entrance, Identified, Judged, Place, Surface, credential,
     is_loopback_authority,
 };
 use crate::config::SiteName;
 use crate::observe::Record;
 use crate::reason::{Reason, Refusal};
-use crate::store::Entry;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -57,11 +55,7 @@ async fn admit(
     asks: bool,
     record: &mut Record,
 ) -> Result<Caller, Refusal> {
-    let Identified { shown, caller, noted } =
-        if asks { identify(visit).await? } else { Identified::nobody() };
-    if let Some(noted) = noted {
-        note(visit, noted);
-    }
+    let Identified { shown, caller } = if asks { identify(visit).await? } else { Identified::nobody() };
     if visit.snapshot.access.decide(visit.client, place, surface, &shown)? != Entrance::Identity {
         return Ok(Caller::default());
     }
@@ -76,14 +70,21 @@ async fn admit(
 
 async fn identify(visit: &Visit<'_>) -> Result<Identified, Refusal> {
     let credential = credential(&visit.parts.headers, visit.is_secure())?;
-    let authenticator = visit.door.accounts.authenticator();
     Ok(match credential {
         // On the heap: few requests wait for a password, and every stream would carry the room for it.
-        Credential::Basic { name, password } => {
-            Box::pin(authenticator.by_password(&name, &password, visit.client)).await
-        }
-        other => authenticator.identify(&other, visit.client),
+        Credential::Basic { name, password } => Box::pin(by_password(visit, name, password)).await,
+        other => visit.door.accounts.authenticator().identify(&other, visit.client),
     })
+}
+
+async fn by_password(visit: &Visit<'_>, name: String, password: Vec<u8>) -> Identified {
+    let attempt = Attempt { name, password, address: visit.client, basic: Some(agent(visit)) };
+    match visit.door.accounts.judge(attempt).await {
+        Judged::Right { person, .. } => {
+            Identified::somebody(Caller { person: Some(person), ..Caller::default() })
+        }
+        judged => Identified::wrong(judged.refusal(visit.client)),
+    }
 }
 
 const fn is_safe(method: &Method) -> bool {
@@ -125,29 +126,6 @@ pub(super) fn own_origin(headers: &HeaderMap, host: Option<&str>, is_secure: boo
         None if bare(authority) == bare(host) => Ok(()),
         _ => Err(refused()),
     }
-}
-
-/// For the audit trail.
-pub(super) fn note(visit: &Visit<'_>, noted: Noted) {
-    let (action, name, detail) = match noted {
-        Noted::FirstFrom { name } => ("login.basic", name, agent(visit)),
-        Noted::Failed { name, locked } => {
-            let detail = match locked {
-                None => "",
-                Some(Locked::Address) => "the address is locked out now",
-                Some(Locked::Account) => "the account is locked now for addresses it was not used from",
-            };
-            ("login.failed", name, detail.to_owned())
-        }
-    };
-    visit.door.accounts.note(Entry {
-        at: Timestamp::now(),
-        actor: "-".to_owned(),
-        action: action.to_owned(),
-        target: name.chars().filter(|c| !c.is_control()).take(64).collect(),
-        address: Some(visit.client),
-        detail,
-    });
 }
 
 /// As the client calls itself, cut.

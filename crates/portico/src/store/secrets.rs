@@ -24,6 +24,7 @@ pub(crate) struct Secrets {
     sessions: Key,
     bindings: Key,
     invitations: Key,
+    decoys: Key,
     /// Of the chain of records.
     pub(super) audit: Key,
     /// Of the note of the chain's end.
@@ -64,7 +65,7 @@ impl Secrets {
         }
     }
 
-    pub(super) fn from_text(text: &str) -> Option<Self> {
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
         let secret: [u8; SECRET_BYTES] = hex::decode(text.strip_suffix('\n').unwrap_or(text))?;
         let root = Salt::new(HKDF_SHA256, b"portico store 1").extract(&secret);
         Some(Self {
@@ -72,6 +73,7 @@ impl Secrets {
             sessions: derived(&root, b"sessions"),
             bindings: derived(&root, b"what sessions are bound to"),
             invitations: derived(&root, b"invitations"),
+            decoys: derived(&root, b"decoys of unknown names"),
             audit: derived(&root, b"audit trail"),
             noted: derived(&root, b"end of the audit trail"),
             check: digest(&derived(&root, b"which secret"), b""),
@@ -88,6 +90,13 @@ impl Secrets {
 
     pub(crate) fn digest_of_invitation(&self, token: &str) -> Digest {
         digest(&self.invitations, token.as_bytes())
+    }
+
+    /// Evenly between 0 and 1, both excluded; always the same for a name and a cost.
+    pub(crate) fn lot_of_decoy(&self, name: &str, cost: &str) -> f64 {
+        let digest = digest(&self.decoys, &Fields::default().text(name).text(cost).into_bytes());
+        let [a, b, c, d, ..] = digest;
+        (f64::from(u32::from_be_bytes([a, b, c, d])) + 0.5) / (f64::from(u32::MAX) + 1.0)
     }
 
     /// What a session of this user is bound to: another one once the password is, or the epoch.

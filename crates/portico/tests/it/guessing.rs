@@ -216,6 +216,11 @@ async fn f58_guesses_that_are_given_up_count_and_are_forgotten() {
         (left.get() >= FEW).then_some(())
     })
     .await;
+    let answered = || portico.records("access.log").iter().filter(|line| line["status"] == 401).count();
+    until(SOON, "the audit trail has more failures than were answered", async || {
+        (failures_on_record(&portico).await > answered()).then_some(())
+    })
+    .await;
     until(SOON, "the address is forgiven", async || {
         let mut connection = Connection::open_from(source, &portico.address()).await;
         let answer = models(&mut connection, ("Authorization", &basic("eve", "anything"))).await;
