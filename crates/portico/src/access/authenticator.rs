@@ -18,7 +18,7 @@ use super::directory::{Directory, Key, Person, Source};
 use super::key;
 use super::lockout::{Attempt, Locked, Lockout, Settled};
 use super::password::PasswordHash;
-use super::verify::{Busy, Fingerprint, Verifier};
+use super::verify::{Busy, Fingerprint, Lane, Verifier};
 use crate::config;
 use crate::reason::{Reason, Refusal};
 use crate::store::{Digest, Secrets, Session};
@@ -232,7 +232,9 @@ impl Authenticator {
                 Err(wait) => return Judged::LockedOut(wait),
             }
         };
-        let verified = self.verified(fingerprint, &hash, name, (composed, password), is_known).await;
+        let is_familiar = attempt.as_ref().is_some_and(ChargeGuard::is_familiar);
+        let lane = if is_familiar { Lane::Known } else { Lane::Stranger };
+        let verified = self.verified(fingerprint, &hash, name, (composed, password), is_known, lane).await;
         let (settled, is_right) = match verified {
             Ok(true) if is_known => (Settled::Right, true),
             Ok(_) => (Settled::Wrong, false),
@@ -269,14 +271,15 @@ impl Authenticator {
         name: &str,
         password: (&[u8], &[u8]),
         remember: bool,
+        lane: Lane,
     ) -> Result<bool, Busy> {
         let (composed, as_sent) = password;
-        let is_right = self.verifier.verify(fingerprint, hash, composed, remember).await?;
+        let is_right = self.verifier.verify(fingerprint, hash, composed, remember, lane).await?;
         if is_right || composed == as_sent {
             return Ok(is_right);
         }
         let fingerprint = self.verifier.fingerprint(name, hash, as_sent);
-        self.verifier.verify(fingerprint, hash, as_sent, remember).await
+        self.verifier.verify(fingerprint, hash, as_sent, remember, lane).await
     }
 
     fn lockout(&self) -> MutexGuard<'_, Lockout> {
@@ -292,6 +295,10 @@ struct ChargeGuard<'a> {
 }
 
 impl ChargeGuard<'_> {
+    fn is_familiar(&self) -> bool {
+        self.attempt.is_some_and(|attempt| attempt.is_familiar)
+    }
+
     fn settle(mut self, lockout: &mut Lockout, settled: Settled) -> Option<Locked> {
         self.attempt.take().and_then(|attempt| lockout.settle(attempt, settled, Instant::now()))
     }

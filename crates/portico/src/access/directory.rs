@@ -243,7 +243,8 @@ mod tests {
     use super::*;
 
     const FAST: &str = "$apr1$salt$aaaaaaaaaaaaaaaaaaaaaa";
-    const SLOW: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    const SLOW: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
 
     fn secrets() -> Secrets {
         Secrets::from_text(&"1".repeat(64)).unwrap()

@@ -48,7 +48,8 @@ struct Count {
 pub(crate) struct Attempt {
     address: IpAddr,
     account: u64,
-    is_familiar: bool,
+    /// The account was used from this address before.
+    pub(super) is_familiar: bool,
 }
 
 /// What has just been locked.

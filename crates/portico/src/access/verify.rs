@@ -1,12 +1,12 @@
-//! Passwords are verified here: on threads of their own, of low priority, behind a queue that refuses.
+//! Passwords are verified here: on threads of their own, of low priority, behind two queues that refuse. People who come from
+//! where they were before do not stand behind strangers, who may all be guessing.
 //!
 //! What was right is remembered for a minute under a key that only this process knows, so that scripts which send a name
 //! and a password with every call pay for it once. What is remembered is bound to the hash that was verified against: another
 //! password, and it is void. The same question asked by many at once is answered once.
 
-use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -17,7 +17,7 @@ use crate::sys::clock::Instant;
 use crate::sys::process::lower_thread_priority;
 use crate::sys::random;
 
-/// What waits to be verified. Each takes from one to some hundred milliseconds.
+/// What waits to be verified, in each queue. Each takes from one to some hundred milliseconds.
 const QUEUE: usize = 64;
 const REMEMBERED: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: usize = 4096;
@@ -32,7 +32,14 @@ pub(crate) struct Busy;
 
 pub(crate) struct Verifier {
     shared: Arc<Shared>,
-    jobs: SyncSender<Job>,
+}
+
+/// Whom a password is verified for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Somebody who is known, or comes from an address that the account was used from before.
+    Known,
+    Stranger,
 }
 
 struct Shared {
@@ -40,6 +47,16 @@ struct Shared {
     right: Mutex<HashMap<Fingerprint, Instant>>,
     /// Who waits for the same answer.
     waiting: Mutex<HashMap<Fingerprint, Vec<oneshot::Sender<bool>>>>,
+    queues: Mutex<Queues>,
+    /// Something was put into a queue, or it is over.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queues {
+    known: VecDeque<Job>,
+    strangers: VecDeque<Job>,
+    is_over: bool,
 }
 
 enum Job {
@@ -56,15 +73,15 @@ impl Verifier {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             right: Mutex::default(),
             waiting: Mutex::default(),
+            queues: Mutex::default(),
+            changed: Condvar::new(),
         });
-        let (jobs, queue) = sync_channel(QUEUE);
-        let queue = Arc::new(Mutex::new(queue));
         let threads = std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).clamp(1, 4));
         for _ in 0..threads {
-            let (shared, queue) = (shared.clone(), queue.clone());
-            std::thread::Builder::new().name("passwords".to_owned()).spawn(move || work(&shared, &queue))?;
+            let shared = shared.clone();
+            std::thread::Builder::new().name("passwords".to_owned()).spawn(move || work(&shared))?;
         }
-        Ok(Self { shared, jobs })
+        Ok(Self { shared })
     }
 
     pub(crate) fn fingerprint(&self, name: &str, hash: &PasswordHash, password: &[u8]) -> Fingerprint {
@@ -97,6 +114,7 @@ impl Verifier {
         hash: &PasswordHash,
         password: &[u8],
         remember: bool,
+        lane: Lane,
     ) -> Result<bool, Busy> {
         let (sender, receiver) = oneshot::channel();
         {
@@ -110,7 +128,7 @@ impl Verifier {
                         password: password.to_vec(),
                         remember,
                     };
-                    self.jobs.try_send(job).map_err(|_full: TrySendError<_>| Busy)?;
+                    self.shared.put(job, lane)?;
                     waiting.insert(fingerprint, vec![sender]);
                 }
             }
@@ -121,18 +139,24 @@ impl Verifier {
     /// The hash of a new password.
     pub(crate) async fn hash(&self, password: &[u8]) -> Result<std::io::Result<PasswordHash>, Busy> {
         let (answer, receiver) = oneshot::channel();
-        self.jobs.try_send(Job::Hash { password: password.to_vec(), answer }).map_err(|_full| Busy)?;
+        self.shared.put(Job::Hash { password: password.to_vec(), answer }, Lane::Known)?;
         receiver.await.map_err(|_gone| Busy)
     }
 }
 
-fn work(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
+impl Drop for Verifier {
+    fn drop(&mut self) {
+        lock(&self.shared.queues).is_over = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+fn work(shared: &Shared) {
     // What is verified here may be anybody's guess; live answers come first.
     lower_thread_priority();
-    loop {
-        let next = lock(queue).recv();
-        match next {
-            Ok(Job::Verify { fingerprint, hash, password, remember }) => {
+    while let Some(job) = shared.next() {
+        match job {
+            Job::Verify { fingerprint, hash, password, remember } => {
                 let is_right = hash.is_of(&password);
                 if is_right && remember {
                     shared.remember(fingerprint, Instant::now());
@@ -143,15 +167,41 @@ fn work(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
                     let _ = answer.send(is_right);
                 }
             }
-            Ok(Job::Hash { password, answer }) => {
+            Job::Hash { password, answer } => {
                 let _ = answer.send(password::hash(&password));
             }
-            Err(_) => return,
         }
     }
 }
 
 impl Shared {
+    fn put(&self, job: Job, lane: Lane) -> Result<(), Busy> {
+        let mut queues = lock(&self.queues);
+        let queue = match lane {
+            Lane::Known => &mut queues.known,
+            Lane::Stranger => &mut queues.strangers,
+        };
+        if queue.len() >= QUEUE {
+            return Err(Busy);
+        }
+        queue.push_back(job);
+        drop(queues);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for one. `None`: it is over.
+    fn next(&self) -> Option<Job> {
+        let mut queues = lock(&self.queues);
+        while !queues.is_over {
+            if let Some(job) = queues.known.pop_front().or_else(|| queues.strangers.pop_front()) {
+                return Some(job);
+            }
+            queues = self.changed.wait(queues).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+
     fn remember(&self, fingerprint: Fingerprint, now: Instant) {
         let mut right = lock(&self.right);
         if right.len() >= MOST_REMEMBERED {
@@ -182,11 +232,11 @@ mod tests {
         let right = verifier.fingerprint("ida", &hash, &password);
         let now = Instant::now();
         assert!(!verifier.is_remembered(right, now));
-        assert_eq!(verifier.verify(right, &hash, &password, true).await, Ok(true));
+        assert_eq!(verifier.verify(right, &hash, &password, true, Lane::Stranger).await, Ok(true));
         assert!(verifier.is_remembered(right, Instant::now()));
         assert!(!verifier.is_remembered(right, now + REMEMBERED * 2), "for a minute");
         let wrong = verifier.fingerprint("ida", &hash, b"other");
-        assert_eq!(verifier.verify(wrong, &hash, b"other", true).await, Ok(false));
+        assert_eq!(verifier.verify(wrong, &hash, b"other", true, Lane::Stranger).await, Ok(false));
         assert!(!verifier.is_remembered(wrong, Instant::now()));
         let changed = PasswordHash::parse(&CHEAP.replace("$04$np", "$04$nq")).unwrap();
         assert_ne!(verifier.fingerprint("ida", &changed, &password), right, "bound to the hash");
@@ -200,7 +250,7 @@ mod tests {
         let ask = |password: String| {
             let (verifier, hash) = (verifier.clone(), hash.clone());
             let fingerprint = verifier.fingerprint("ida", &hash, password.as_bytes());
-            async move { verifier.verify(fingerprint, &hash, password.as_bytes(), false).await }
+            async move { verifier.verify(fingerprint, &hash, password.as_bytes(), false, Lane::Stranger).await }
         };
         let same: Vec<_> = (0..1000).map(|_| tokio::spawn(ask("x".repeat(80)))).collect();
         for asked in same {
@@ -215,6 +265,35 @@ mod tests {
             }
         }
         assert!(refused > 800, "{refused} of 1000");
+    }
+
+    #[tokio::test]
+    async fn who_is_known_does_not_stand_behind_strangers() {
+        let verifier = Arc::new(Verifier::start().unwrap());
+        let hash = PasswordHash::parse(CHEAP).unwrap();
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let ask = |number: usize, lane: Lane| {
+            let (verifier, hash, done) = (verifier.clone(), hash.clone(), done.clone());
+            async move {
+                let password = number.to_string().into_bytes();
+                let fingerprint = verifier.fingerprint("ida", &hash, &password);
+                let answer = verifier.verify(fingerprint, &hash, &password, false, lane).await;
+                lock(&done).push((lane, answer));
+            }
+        };
+        let mut asked = tokio::task::JoinSet::new();
+        for number in 0..QUEUE * 2 {
+            asked.spawn(ask(number, Lane::Stranger));
+        }
+        // Asked in this order, for they are all of one thread.
+        asked.spawn(ask(QUEUE * 2, Lane::Known));
+        asked.join_all().await;
+        let done = lock(&done);
+        let looked_at = done.iter().filter(|(_, answer)| *answer == Ok(false));
+        let place = looked_at.clone().position(|(lane, _)| *lane == Lane::Known).expect("it was looked at");
+        let strangers = looked_at.count() - 1;
+        assert!(strangers >= QUEUE && place < strangers / 2, "{place} of {strangers}");
+        assert!(done.len() - strangers > 1, "the queue of strangers was full");
     }
 
     #[tokio::test]
