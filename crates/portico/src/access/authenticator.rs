@@ -176,14 +176,16 @@ impl Authenticator {
     }
 
     pub(super) fn find_key(&self, key: &str) -> Result<Arc<Key>, Refusal> {
+        const MALFORMED: &str = "what was sent has not the form of a key";
         let wrong = |why: &'static str| Refusal::new(Reason::InvalidKey).because(why);
-        if !key::is_well_formed(key) {
-            return Err(wrong("what was sent has not the form of a key"));
+        if key.len() != key::LENGTH {
+            return Err(wrong(MALFORMED));
         }
         let secrets = self.secrets.load();
         let secrets = secrets.as_ref().ok_or_else(|| wrong("there are no keys"))?;
         let digest = secrets.digest_of_key(key);
-        self.directory.load().key(&digest).cloned().ok_or_else(|| wrong("there is no such key"))
+        let found = self.directory.load().key(&digest).cloned();
+        found.ok_or_else(|| wrong(if key::is_well_formed(key) { "there is no such key" } else { MALFORMED }))
     }
 
     fn by_session(&self, token: &str) -> Result<Caller, Refusal> {
@@ -212,7 +214,7 @@ impl Authenticator {
         let text = std::str::from_utf8(password).map(composed);
         let composed = text.as_ref().map_or(password, |text| text.as_bytes());
         let fingerprint = self.verifier.fingerprint(name, &hash, composed);
-        person.filter(|_| self.verifier.is_remembered(fingerprint, Instant::now()))
+        person.filter(|_| self.verifier.is_remembered(&fingerprint, Instant::now()))
     }
 
     /// Holds a password against the one of a name. Takes as long, and answers the same, whether there is such a name. Dropped
@@ -224,7 +226,7 @@ impl Authenticator {
         let composed = text.as_ref().map_or(password, |text| text.as_bytes());
         let fingerprint = self.verifier.fingerprint(name, &hash, composed);
         // Who joins in the question of another is not charged for it.
-        let attempt = if self.verifier.is_asked(fingerprint) {
+        let attempt = if self.verifier.is_asked(&fingerprint) {
             None
         } else {
             match self.lockout().begin(address, name, Instant::now()) {
@@ -274,12 +276,12 @@ impl Authenticator {
         lane: Lane,
     ) -> Result<bool, Busy> {
         let (composed, as_sent) = password;
-        let is_right = self.verifier.verify(fingerprint, hash, composed, remember, lane).await?;
+        let is_right = self.verifier.verify(fingerprint, composed, remember, lane).await?;
         if is_right || composed == as_sent {
             return Ok(is_right);
         }
         let fingerprint = self.verifier.fingerprint(name, hash, as_sent);
-        self.verifier.verify(fingerprint, hash, as_sent, remember, lane).await
+        self.verifier.verify(fingerprint, as_sent, remember, lane).await
     }
 
     fn lockout(&self) -> MutexGuard<'_, Lockout> {

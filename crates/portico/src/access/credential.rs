@@ -77,7 +77,7 @@ fn of_authorization(value: &str) -> Credential<'_> {
 
 /// RFC 7617: the name ends at the first colon; text is UTF-8.
 fn basic(encoded: &str) -> Result<Credential<'_>, &'static str> {
-    let decoded = STANDARD.decode_to_vec(encoded).map_err(|_| "Basic is not base64")?;
+    let mut decoded = STANDARD.decode_to_vec(encoded).map_err(|_| "Basic is not base64")?;
     let colon = decoded.iter().position(|byte| *byte == b':').ok_or("Basic has no colon")?;
     let name = std::str::from_utf8(&decoded[..colon]).map_err(|_| "the name is not UTF-8")?;
     if name.is_empty() {
@@ -86,7 +86,9 @@ fn basic(encoded: &str) -> Result<Credential<'_>, &'static str> {
     if name.chars().any(char::is_control) || decoded.contains(&0) {
         return Err("a control character in the name or the password");
     }
-    Ok(Credential::Basic { name: composed(name).into_owned(), password: decoded[colon + 1..].to_vec() })
+    let name = composed(name).into_owned();
+    decoded.drain(..=colon);
+    Ok(Credential::Basic { name, password: decoded })
 }
 
 /// Some systems type `é` as one character and some as two (RFC 8265, 4.2.1).

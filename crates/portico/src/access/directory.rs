@@ -12,6 +12,7 @@ use super::htpasswd::Htpasswd;
 use super::password::PasswordHash;
 use crate::reason::{Reason, Refusal};
 use crate::store::{self, Digest, Everyone, Role, Secrets};
+use crate::types::CacheSalt;
 
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
@@ -42,6 +43,7 @@ pub(crate) struct Person {
     pub(crate) disabled: bool,
     /// What this person's sessions are bound to.
     pub(crate) binding: Digest,
+    pub(crate) cache_salt: CacheSalt,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,6 +183,7 @@ fn person(user: &store::User, source: Source, secrets: &Secrets) -> Person {
         plan: user.plan.as_deref().map(Arc::from),
         disabled: user.disabled,
         binding: secrets.binding_of(user),
+        cache_salt: secrets.cache_salt(&user.name),
     }
 }
 

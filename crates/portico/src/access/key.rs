@@ -10,6 +10,7 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// 62^43 is a little more than 2^256, 62^6 more than 2^32.
 const SECRET_DIGITS: usize = 43;
 const CHECK_DIGITS: usize = 6;
+pub(crate) const LENGTH: usize = PREFIX.len() + SECRET_DIGITS + CHECK_DIGITS;
 
 /// A new key. Fails only where the kernel gives no random numbers.
 pub(crate) fn draw() -> std::io::Result<String> {
@@ -24,7 +25,7 @@ pub(crate) fn draw() -> std::io::Result<String> {
 /// Whether it could be one of ours.
 pub(crate) fn is_well_formed(key: &str) -> bool {
     let Some(rest) = key.strip_prefix(PREFIX) else { return false };
-    rest.len() == SECRET_DIGITS + CHECK_DIGITS
+    key.len() == LENGTH
         && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
         && checksum(&key[..PREFIX.len() + SECRET_DIGITS]) == rest[SECRET_DIGITS..]
 }

@@ -2,6 +2,8 @@
 //!
 //! Verifying is slow on purpose, milliseconds to tenths of a second: never on a data thread (see `verify`).
 
+use std::sync::Arc;
+
 use argon2::password_hash::PasswordVerifier as _;
 use argon2::password_hash::phc::{PasswordHash as PhcHash, Salt};
 use argon2::{Argon2, Params, PasswordHasher as _};
@@ -31,7 +33,7 @@ const PASSES: u32 = 2;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PasswordHash {
     kind: Kind,
-    text: Box<str>,
+    text: Arc<str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! password, and it is void. The same question asked by many at once is answered once.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,9 +23,19 @@ const QUEUE: usize = 64;
 const REMEMBERED: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: usize = 4096;
 
-/// A name, a password and the hash that they are held against, as an HMAC under a key of this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Fingerprint([u8; 32]);
+/// A name and a password, as an HMAC under a key of this process, and the hash that they are held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    digest: [u8; 32],
+    hash: PasswordHash,
+}
+
+/// The digest alone: two hashes for one name and password are rare.
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
 
 /// More wait to be verified than may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +71,7 @@ struct Queues {
 }
 
 enum Job {
-    Verify { fingerprint: Fingerprint, hash: PasswordHash, password: Vec<u8>, remember: bool },
+    Verify { fingerprint: Fingerprint, password: Vec<u8>, remember: bool },
     Hash { password: Vec<u8>, answer: oneshot::Sender<std::io::Result<PasswordHash>> },
 }
 
@@ -86,32 +97,31 @@ impl Verifier {
 
     pub(crate) fn fingerprint(&self, name: &str, hash: &PasswordHash, password: &[u8]) -> Fingerprint {
         let mut context = hmac::Context::with_key(&self.shared.key);
-        for piece in [name.as_bytes(), hash.as_str().as_bytes(), password] {
+        for piece in [name.as_bytes(), password] {
             context.update(&(piece.len() as u64).to_be_bytes());
             context.update(piece);
         }
-        let mut fingerprint = [0_u8; 32];
-        fingerprint.copy_from_slice(context.sign().as_ref());
-        Fingerprint(fingerprint)
+        let mut digest = [0_u8; 32];
+        digest.copy_from_slice(context.sign().as_ref());
+        Fingerprint { digest, hash: hash.clone() }
     }
 
     /// It was verified less than a minute ago.
-    pub(crate) fn is_remembered(&self, fingerprint: Fingerprint, now: Instant) -> bool {
+    pub(crate) fn is_remembered(&self, fingerprint: &Fingerprint, now: Instant) -> bool {
         let right = lock(&self.shared.right);
-        right.get(&fingerprint).is_some_and(|since| now.saturating_duration_since(*since) < REMEMBERED)
+        right.get(fingerprint).is_some_and(|since| now.saturating_duration_since(*since) < REMEMBERED)
     }
 
     /// Whether somebody else waits for the same answer already, so that asking costs nothing.
-    pub(crate) fn is_asked(&self, fingerprint: Fingerprint) -> bool {
-        lock(&self.shared.waiting).contains_key(&fingerprint)
+    pub(crate) fn is_asked(&self, fingerprint: &Fingerprint) -> bool {
+        lock(&self.shared.waiting).contains_key(fingerprint)
     }
 
-    /// Whether the password is that of the hash. `remember`: where it is, for the next minute. Dropping the future does not
+    /// Whether the password is that of the fingerprint's hash. `remember`: where it is, for the next minute. Dropping the future does not
     /// stop what has begun.
     pub(crate) async fn verify(
         &self,
         fingerprint: Fingerprint,
-        hash: &PasswordHash,
         password: &[u8],
         remember: bool,
         lane: Lane,
@@ -122,12 +132,8 @@ impl Verifier {
             match waiting.get_mut(&fingerprint) {
                 Some(others) => others.push(sender),
                 None => {
-                    let job = Job::Verify {
-                        fingerprint,
-                        hash: hash.clone(),
-                        password: password.to_vec(),
-                        remember,
-                    };
+                    let asked = fingerprint.clone();
+                    let job = Job::Verify { fingerprint: asked, password: password.to_vec(), remember };
                     self.shared.put(job, lane)?;
                     waiting.insert(fingerprint, vec![sender]);
                 }
@@ -156,10 +162,10 @@ fn work(shared: &Shared) {
     lower_thread_priority();
     while let Some(job) = shared.next() {
         match job {
-            Job::Verify { fingerprint, hash, password, remember } => {
-                let is_right = hash.is_of(&password);
+            Job::Verify { fingerprint, password, remember } => {
+                let is_right = fingerprint.hash.is_of(&password);
                 if is_right && remember {
-                    shared.remember(fingerprint, Instant::now());
+                    shared.remember(fingerprint.clone(), Instant::now());
                 }
                 let waiting = lock(&shared.waiting).remove(&fingerprint);
                 for answer in waiting.into_iter().flatten() {
@@ -231,13 +237,13 @@ mod tests {
         let password = "x".repeat(80).into_bytes();
         let right = verifier.fingerprint("ida", &hash, &password);
         let now = Instant::now();
-        assert!(!verifier.is_remembered(right, now));
-        assert_eq!(verifier.verify(right, &hash, &password, true, Lane::Stranger).await, Ok(true));
-        assert!(verifier.is_remembered(right, Instant::now()));
-        assert!(!verifier.is_remembered(right, now + REMEMBERED * 2), "for a minute");
+        assert!(!verifier.is_remembered(&right, now));
+        assert_eq!(verifier.verify(right.clone(), &password, true, Lane::Stranger).await, Ok(true));
+        assert!(verifier.is_remembered(&right, Instant::now()));
+        assert!(!verifier.is_remembered(&right, now + REMEMBERED * 2), "for a minute");
         let wrong = verifier.fingerprint("ida", &hash, b"other");
-        assert_eq!(verifier.verify(wrong, &hash, b"other", true, Lane::Stranger).await, Ok(false));
-        assert!(!verifier.is_remembered(wrong, Instant::now()));
+        assert_eq!(verifier.verify(wrong.clone(), b"other", true, Lane::Stranger).await, Ok(false));
+        assert!(!verifier.is_remembered(&wrong, Instant::now()));
         let changed = PasswordHash::parse(&CHEAP.replace("$04$np", "$04$nq")).unwrap();
         assert_ne!(verifier.fingerprint("ida", &changed, &password), right, "bound to the hash");
         assert_ne!(verifier.fingerprint("adi", &hash, &password), right, "bound to the name");
@@ -250,7 +256,7 @@ mod tests {
         let ask = |password: String| {
             let (verifier, hash) = (verifier.clone(), hash.clone());
             let fingerprint = verifier.fingerprint("ida", &hash, password.as_bytes());
-            async move { verifier.verify(fingerprint, &hash, password.as_bytes(), false, Lane::Stranger).await }
+            async move { verifier.verify(fingerprint, password.as_bytes(), false, Lane::Stranger).await }
         };
         let same: Vec<_> = (0..1000).map(|_| tokio::spawn(ask("x".repeat(80)))).collect();
         for asked in same {
@@ -277,7 +283,7 @@ mod tests {
             async move {
                 let password = number.to_string().into_bytes();
                 let fingerprint = verifier.fingerprint("ida", &hash, &password);
-                let answer = verifier.verify(fingerprint, &hash, &password, false, lane).await;
+                let answer = verifier.verify(fingerprint, &password, false, lane).await;
                 lock(&done).push((lane, answer));
             }
         };

@@ -24,7 +24,6 @@ mod ranking;
 mod real_vllm;
 pub(crate) mod realtime;
 mod responses;
-mod salt;
 mod scan;
 mod schema;
 mod stream;
@@ -36,7 +35,6 @@ pub(crate) mod vision;
 
 pub(crate) use call::{Call, Recipient};
 pub(crate) use events::EventFilter;
-pub(crate) use salt::CacheSalt;
 pub(crate) use usage::Usage;
 
 use crate::config::Endpoint;

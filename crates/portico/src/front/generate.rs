@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -20,7 +19,7 @@ use crate::observe::Record;
 use crate::queue::{Admission, Permit, Ticket};
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::Instant;
-use crate::types::{Dialect, Rope};
+use crate::types::{CacheSalt, Dialect, Rope};
 use crate::upstream::{ExchangeError, Outbound, Payload, Sent};
 
 /// A whole answer may be so large: embeddings of many inputs are megabytes.
@@ -39,7 +38,7 @@ pub(super) struct Job {
     call: Call,
     origin: Origin,
     /// Whose prompts it may share a cache with.
-    user: Option<Arc<str>>,
+    cache_salt: CacheSalt,
     budget: BudgetGuard,
 }
 
@@ -62,10 +61,10 @@ impl Job {
         turn: Turn,
         call: Call,
         origin: Origin,
-        user: Option<Arc<str>>,
+        cache_salt: CacheSalt,
         budget: BudgetGuard,
     ) -> Self {
-        Self { turn, call, origin, user, budget }
+        Self { turn, call, origin, cache_salt, budget }
     }
 
     pub(super) async fn run(
@@ -152,13 +151,13 @@ impl Job {
 
     /// Made at the last moment: what is known of the model server may have changed while the call waited.
     fn body(&self) -> Rope {
-        let Turn { snapshot, served, .. } = &self.turn;
+        let served = &self.turn.served;
         self.call.body(Recipient {
             name: &served.upstream_name(&self.call.facts.model),
             context_tokens: served.context_tokens(),
             server: served.server(),
             stops_at_context: served.stops_at_context(),
-            cache_salt: &snapshot.cache_salt.of(self.user.as_deref()),
+            cache_salt: self.cache_salt.as_str(),
         })
     }
 }

@@ -11,11 +11,11 @@ use super::account::Setup;
 use super::cors::Cors;
 use super::models::Registry;
 use crate::access::{Accounts, Caller, Rules};
-use crate::api::CacheSalt;
 use crate::api::body::BodyBudget;
 use crate::certificate::Challenges;
 use crate::config::{Config, Plan};
 use crate::fetch::Fetcher;
+use crate::types::CacheSalt;
 use crate::ui::Site;
 
 /// Everything that follows from one configuration. A request keeps the one it began with.

@@ -12,7 +12,6 @@ use super::signals::{Signals, Wish};
 use super::{data, lock};
 use crate::access::Rules;
 use crate::admin;
-use crate::api::CacheSalt;
 use crate::config::{Config, Engine, Environment, Loaded, Problems};
 use crate::control::{self, Certificates, Control, ErrorLog, Plan};
 use crate::fetch::Fetcher;
@@ -20,7 +19,8 @@ use crate::front::{Cors, Door, Setup, Snapshot, strict_transport_security};
 use crate::listen::{self, BindError, Bound, Connections, Phase, Scheme};
 use crate::observe::AccessLog;
 use crate::supervise::Supervised;
-use crate::types::{Text, text};
+use crate::sys::random;
+use crate::types::{CacheSalt, Text, text};
 use crate::ui::Site;
 
 /// Why there was no start. Each says what to do.
@@ -80,9 +80,10 @@ pub(crate) fn serve(
     };
     let access_log = AccessLog::start(&config.log.access, config.log.format)
         .map_err(|error| other(control::unopened::access_log(&config.log, &error)))?;
-    let cache_salt = CacheSalt::draw().map_err(|error| {
+    let cache_salt = random::hex(32).map_err(|error| {
         other(text!("the kernel gives no random numbers: {error}", "内核无法提供随机数:{error}"))
     })?;
+    let cache_salt = CacheSalt::new(&cache_salt);
     let plan = Plan::new(&config, &[], None).map_err(|error| other(error.text()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -14,6 +14,7 @@ use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 
 use super::chain::Fields;
 use super::{Digest, User, hex};
+use crate::types::CacheSalt;
 
 const SECRET_BYTES: usize = 32;
 
@@ -25,6 +26,7 @@ pub(crate) struct Secrets {
     bindings: Key,
     invitations: Key,
     decoys: Key,
+    salts: Key,
     /// Of the chain of records.
     pub(super) audit: Key,
     /// Of the note of the chain's end.
@@ -73,6 +75,7 @@ impl Secrets {
             sessions: derived(&root, b"sessions"),
             bindings: derived(&root, b"what sessions are bound to"),
             invitations: derived(&root, b"invitations"),
+            salts: derived(&root, b"cache salts"),
             decoys: derived(&root, b"decoys of unknown names"),
             audit: derived(&root, b"audit trail"),
             noted: derived(&root, b"end of the audit trail"),
@@ -90,6 +93,11 @@ impl Secrets {
 
     pub(crate) fn digest_of_invitation(&self, token: &str) -> Digest {
         digest(&self.invitations, token.as_bytes())
+    }
+
+    /// Of what a user asks.
+    pub(crate) fn cache_salt(&self, user: &str) -> CacheSalt {
+        CacheSalt::new(&hex::encode(&digest(&self.salts, user.as_bytes())))
     }
 
     /// Evenly between 0 and 1, both excluded; always the same for a name and a cost.

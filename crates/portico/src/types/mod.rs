@@ -1,5 +1,6 @@
 //! Words everybody uses. Data only: nothing here does I/O, reads a clock or knows another room.
 
+mod cache_salt;
 mod chunked;
 mod dialect;
 mod model;
@@ -10,6 +11,7 @@ mod rope;
 mod text;
 pub(crate) mod websocket;
 
+pub(crate) use cache_salt::CacheSalt;
 pub(crate) use chunked::{Chunked, Extras};
 pub(crate) use dialect::Dialect;
 pub(crate) use model::{ModelFacts, ModelState, ServerKind};

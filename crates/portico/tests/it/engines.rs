@@ -7,6 +7,7 @@ use testkit::scripted::Scripted;
 use testkit::wait::{SOON, until};
 
 use crate::command::ask;
+use crate::identity;
 use crate::setup::{CHAT, Setup, chat, stream};
 
 async fn before(scripted: &Scripted) -> Portico {
@@ -54,7 +55,7 @@ async fn a_new_vllm_has_none_and_an_unknown_server_says_so() {
     }
 }
 
-/// CVE-2025-46570: one value for everybody and every call, that nobody can guess, for vLLM only.
+/// CVE-2025-46570: one value for every call of those who are nobody in particular, that nobody can guess, for vLLM only.
 #[tokio::test]
 async fn the_prefix_cache_of_vllm_is_salted_by_portico() {
     let vllm = Scripted::with(&["--vllm", "0.32.0"]).await;
@@ -69,6 +70,35 @@ async fn the_prefix_cache_of_vllm_is_salted_by_portico() {
     let other = Scripted::start().await;
     let portico = before(&other).await;
     assert_eq!(received(&portico, &other, &chat("one")).await.get("cache_salt"), None);
+}
+
+/// CVE-2025-46570 between people: who has another salt learns nothing from the time of an answer.
+#[tokio::test]
+async fn each_user_has_a_salt_of_his_own() {
+    let vllm = Scripted::with(&["--vllm", "0.32.0"]).await;
+    let model = Setup::new().model("scripted", &[&vllm.endpoint()], "");
+    let portico = model.with(identity::ASKS).probing().start().await;
+    let mut salts = Vec::new();
+    for name in ["ada", "bob"] {
+        identity::add(&portico, name).await;
+        let (_, key) = identity::key(&portico, &["--user", name]).await;
+        let basic = identity::basic(name, identity::PASSWORD);
+        until(SOON, "it has been asked who it is", async || {
+            let answer = portico.once("GET", "/v1/models/scripted", &[("X-Api-Key", &key)], &[]).await;
+            answer.json()["max_model_len"].is_u64().then_some(())
+        })
+        .await;
+        for credential in [("X-Api-Key", key.as_str()), ("Authorization", basic.as_str())] {
+            let headers = [("Content-Type", "application/json"), credential];
+            let answer = portico.once("POST", CHAT, &headers, chat("one").to_string().as_bytes()).await;
+            assert_eq!(answer.head.status, 200, "{}", answer.text());
+            let received = vllm.requests_to(CHAT).await.pop().expect("it was received").json();
+            salts.push(received["cache_salt"].as_str().expect("a salt").to_owned());
+        }
+    }
+    let [ada, ada_again, bob, bob_again] = &salts[..] else { panic!("{salts:?}") };
+    assert_eq!((ada, bob), (ada_again, bob_again), "whatever the credential");
+    assert_ne!(ada, bob);
 }
 
 /// The scripted server tells a context of 4096 tokens.
