@@ -23,6 +23,7 @@ use crate::config;
 use crate::reason::{Reason, Refusal};
 use crate::store::{Digest, Secrets, Session};
 use crate::sys::clock::Instant;
+use crate::types::Identity;
 
 pub(crate) struct Authenticator {
     directory: ArcSwap<Directory>,
@@ -37,13 +38,15 @@ pub(crate) struct Authenticator {
     has_people: AtomicBool,
 }
 
-/// Somebody who has come in.
+/// Somebody who has come in, and by what.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Caller {
-    /// `None`: by the address, or in local mode.
-    pub(crate) person: Option<Arc<Person>>,
-    pub(crate) key: Option<Arc<Key>>,
-    pub(crate) session: Option<Digest>,
+pub(crate) enum Caller {
+    /// By the address, or in local mode.
+    #[default]
+    Nobody,
+    Password(Arc<Person>),
+    Session(Arc<Person>, Digest),
+    Key(Arc<Key>),
 }
 
 /// What a credential has come to.
@@ -70,12 +73,32 @@ pub(crate) enum Judged {
 }
 
 impl Caller {
-    pub(crate) fn name(&self) -> Option<&Arc<str>> {
-        self.person.as_ref().map(|person| &person.name)
+    pub(crate) fn person(&self) -> Option<&Arc<Person>> {
+        match self {
+            Caller::Nobody => None,
+            Caller::Password(person) | Caller::Session(person, _) => Some(person),
+            Caller::Key(key) => Some(&key.owner),
+        }
+    }
+
+    pub(crate) fn key(&self) -> Option<&Arc<Key>> {
+        if let Caller::Key(key) = self { Some(key) } else { None }
+    }
+
+    pub(crate) fn session(&self) -> Option<Digest> {
+        if let Caller::Session(_, digest) = self { Some(*digest) } else { None }
     }
 
     pub(crate) fn plan(&self) -> Option<&Arc<str>> {
-        self.person.as_ref().and_then(|person| person.plan.as_ref())
+        self.person().and_then(|person| person.plan.as_ref())
+    }
+
+    /// As the log names him.
+    pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
+        match self {
+            Caller::Key(key) => Some(&key.identity),
+            _ => self.person().map(|person| &person.identity),
+        }
     }
 }
 
@@ -172,7 +195,7 @@ impl Authenticator {
         let (key, now) = (self.find_key(key)?, Timestamp::now());
         key.check(Some(address), now)?;
         key.note_use(now);
-        Ok(Caller { person: Some(key.owner.clone()), key: Some(key), session: None })
+        Ok(Caller::Key(key))
     }
 
     pub(super) fn find_key(&self, key: &str) -> Result<Arc<Key>, Refusal> {
@@ -205,16 +228,19 @@ impl Authenticator {
         let person = person.ok_or_else(|| {
             ended(format!("{name} is gone or disabled, or has another password than when the session began"))
         })?;
-        Ok(Caller { person: Some(person.clone()), key: None, session: Some(digest) })
+        Ok(Caller::Session(person.clone(), digest))
     }
 
     /// Whose password this is, where it was verified less than a minute ago.
     pub(super) fn remembered(&self, name: &str, password: &[u8]) -> Option<Arc<Person>> {
-        let (person, hash) = self.hash_for(name);
+        let directory = self.directory.load();
+        let person = directory.person(name).filter(|person| !person.disabled);
+        let own = person.and_then(|person| person.password.as_ref());
+        let hash = own.unwrap_or(&self.nobody);
         let text = std::str::from_utf8(password).map(composed);
         let composed = text.as_ref().map_or(password, |text| text.as_bytes());
-        let fingerprint = self.verifier.fingerprint(name, &hash, composed);
-        person.filter(|_| self.verifier.is_remembered(&fingerprint, Instant::now()))
+        let is_right = self.verifier.is_remembered(name, hash, composed, Instant::now());
+        person.filter(|_| is_right && own.is_some()).cloned()
     }
 
     /// Holds a password against the one of a name. Takes as long, and answers the same, whether there is such a name. Dropped

@@ -12,7 +12,7 @@ use super::htpasswd::Htpasswd;
 use super::password::PasswordHash;
 use crate::reason::{Reason, Refusal};
 use crate::store::{self, Digest, Everyone, Role, Secrets};
-use crate::types::CacheSalt;
+use crate::types::{CacheSalt, Identity};
 
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
@@ -44,6 +44,7 @@ pub(crate) struct Person {
     /// What this person's sessions are bound to.
     pub(crate) binding: Digest,
     pub(crate) cache_salt: CacheSalt,
+    pub(super) identity: Arc<Identity>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub(crate) enum Source {
 pub(crate) struct Key {
     pub(crate) id: Arc<str>,
     pub(crate) owner: Arc<Person>,
+    pub(super) identity: Arc<Identity>,
     pub(crate) expires: Option<Timestamp>,
     /// Empty: all that the plan allows.
     pub(crate) models: Vec<String>,
@@ -174,8 +176,10 @@ fn decoys<'a>(hashes: impl Iterator<Item = &'a PasswordHash>) -> Vec<Decoy> {
 }
 
 fn person(user: &store::User, source: Source, secrets: &Secrets) -> Person {
+    let name: Arc<str> = user.name.as_str().into();
     Person {
-        name: user.name.as_str().into(),
+        identity: Arc::new(Identity { user: name.clone(), key: None }),
+        name,
         source,
         // What can't be read is nobody's password.
         password: user.password.as_deref().and_then(|text| PasswordHash::parse(text).ok()),
@@ -189,8 +193,10 @@ fn person(user: &store::User, source: Source, secrets: &Secrets) -> Person {
 
 impl Key {
     fn new(key: &store::ApiKey, owner: &Arc<Person>, used: Arc<AtomicI64>) -> Self {
+        let id: Arc<str> = key.id.as_str().into();
         Self {
-            id: key.id.as_str().into(),
+            identity: Arc::new(Identity { user: owner.name.clone(), key: Some(id.clone()) }),
+            id,
             owner: owner.clone(),
             expires: key.expires,
             models: key.models.clone(),

@@ -55,7 +55,7 @@ pub(crate) enum Lane {
 
 struct Shared {
     key: hmac::Key,
-    right: Mutex<HashMap<Fingerprint, Instant>>,
+    right: Mutex<HashMap<[u8; 32], (PasswordHash, Instant)>>,
     /// Who waits for the same answer.
     waiting: Mutex<HashMap<Fingerprint, Vec<oneshot::Sender<bool>>>>,
     queues: Mutex<Queues>,
@@ -96,6 +96,10 @@ impl Verifier {
     }
 
     pub(crate) fn fingerprint(&self, name: &str, hash: &PasswordHash, password: &[u8]) -> Fingerprint {
+        Fingerprint { digest: self.digest(name, password), hash: hash.clone() }
+    }
+
+    fn digest(&self, name: &str, password: &[u8]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.shared.key);
         for piece in [name.as_bytes(), password] {
             context.update(&(piece.len() as u64).to_be_bytes());
@@ -103,13 +107,22 @@ impl Verifier {
         }
         let mut digest = [0_u8; 32];
         digest.copy_from_slice(context.sign().as_ref());
-        Fingerprint { digest, hash: hash.clone() }
+        digest
     }
 
     /// It was verified less than a minute ago.
-    pub(crate) fn is_remembered(&self, fingerprint: &Fingerprint, now: Instant) -> bool {
+    pub(crate) fn is_remembered(
+        &self,
+        name: &str,
+        hash: &PasswordHash,
+        password: &[u8],
+        now: Instant,
+    ) -> bool {
+        let digest = self.digest(name, password);
         let right = lock(&self.shared.right);
-        right.get(fingerprint).is_some_and(|since| now.saturating_duration_since(*since) < REMEMBERED)
+        right.get(&digest).is_some_and(|(verified, since)| {
+            verified == hash && now.saturating_duration_since(*since) < REMEMBERED
+        })
     }
 
     /// Whether somebody else waits for the same answer already, so that asking costs nothing.
@@ -211,10 +224,10 @@ impl Shared {
     fn remember(&self, fingerprint: Fingerprint, now: Instant) {
         let mut right = lock(&self.right);
         if right.len() >= MOST_REMEMBERED {
-            right.retain(|_, since| now.saturating_duration_since(*since) < REMEMBERED);
+            right.retain(|_, (_, since)| now.saturating_duration_since(*since) < REMEMBERED);
         }
         if right.len() < MOST_REMEMBERED {
-            right.insert(fingerprint, now);
+            right.insert(fingerprint.digest, (fingerprint.hash, now));
         }
     }
 }
@@ -237,15 +250,16 @@ mod tests {
         let password = "x".repeat(80).into_bytes();
         let right = verifier.fingerprint("ida", &hash, &password);
         let now = Instant::now();
-        assert!(!verifier.is_remembered(&right, now));
+        assert!(!verifier.is_remembered("ida", &hash, &password, now));
         assert_eq!(verifier.verify(right.clone(), &password, true, Lane::Stranger).await, Ok(true));
-        assert!(verifier.is_remembered(&right, Instant::now()));
-        assert!(!verifier.is_remembered(&right, now + REMEMBERED * 2), "for a minute");
+        assert!(verifier.is_remembered("ida", &hash, &password, Instant::now()));
+        assert!(!verifier.is_remembered("ida", &hash, &password, now + REMEMBERED * 2), "for a minute");
         let wrong = verifier.fingerprint("ida", &hash, b"other");
         assert_eq!(verifier.verify(wrong.clone(), b"other", true, Lane::Stranger).await, Ok(false));
-        assert!(!verifier.is_remembered(&wrong, Instant::now()));
+        assert!(!verifier.is_remembered("ida", &hash, b"other", Instant::now()));
         let changed = PasswordHash::parse(&CHEAP.replace("$04$np", "$04$nq")).unwrap();
-        assert_ne!(verifier.fingerprint("ida", &changed, &password), right, "bound to the hash");
+        assert!(!verifier.is_remembered("ida", &changed, &password, Instant::now()), "bound to the hash");
+        assert_ne!(verifier.fingerprint("ida", &changed, &password), right, "another question");
         assert_ne!(verifier.fingerprint("adi", &hash, &password), right, "bound to the name");
     }
 

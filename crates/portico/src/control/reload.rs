@@ -81,7 +81,7 @@ pub(crate) async fn reload(control: &Control) -> ReloadOutcome {
         models: models::registry(&current),
         site: built.site,
         account: old.account.clone(),
-        cache_salt: old.cache_salt.clone(),
+        cache_salt: old.cache_salt,
         config: new,
     }));
     ReloadOutcome::Done { changed: diff.changed }

@@ -184,7 +184,7 @@ impl Desk<'_> {
     /// Who has come in, by a session or a password.
     async fn caller(&self, record: &mut Record) -> Result<Caller, Refusal> {
         let caller = admit::known(self.visit, record).await?;
-        if caller.key.is_some() {
+        if caller.key().is_some() {
             return Err(Refusal::new(Reason::IdentityRequired).because("a key opens nothing of an account"));
         }
         Ok(caller)
@@ -192,7 +192,7 @@ impl Desk<'_> {
 
     async fn person(&self, record: &mut Record) -> Result<(Caller, std::sync::Arc<Person>), Refusal> {
         let caller = self.caller(record).await?;
-        match caller.person.clone() {
+        match caller.person().cloned() {
             Some(person) => Ok((caller, person)),
             None => Err(Reason::IdentityRequired.into()),
         }
@@ -222,13 +222,13 @@ impl Desk<'_> {
             ));
         }
         let caller = self.caller(record).await?;
-        let mode = if caller.person.is_some() { "identity" } else { "network" };
-        let session = caller.session.and_then(|digest| self.accounts.authenticator().session(&digest));
+        let mode = if caller.person().is_some() { "identity" } else { "network" };
+        let session = caller.session().and_then(|digest| self.accounts.authenticator().session(&digest));
         Ok(answer(
             StatusCode::OK,
             &json!({
                 "mode": mode,
-                "user": caller.person.as_deref().map(shown),
+                "user": caller.person().map(|person| shown(person)),
                 "session": session.map(|session| json!({"expires": session.expires})),
                 "realm": realm,
             }),
@@ -285,7 +285,7 @@ impl Desk<'_> {
     async fn logout(&self, _: Nothing, record: &mut Record) -> Result<Response<Bytes>, Refusal> {
         // Who has no session any more has logged out already.
         if let Ok(caller) = self.caller(record).await
-            && let (Some(person), Some(digest)) = (&caller.person, caller.session)
+            && let (Some(person), Some(digest)) = (caller.person(), caller.session())
         {
             let entry = self.entry(&person.name, "logout", "");
             self.accounts.end_sessions(Ending::One(digest), entry).await.map_err(failed)?;
@@ -322,7 +322,7 @@ impl Desk<'_> {
 
     async fn end_others(&self, _: Nothing, record: &mut Record) -> Result<Response<Bytes>, Refusal> {
         let (caller, person) = self.person(record).await?;
-        let which = Ending::AllOf { user: person.name.to_string(), except: caller.session };
+        let which = Ending::AllOf { user: person.name.to_string(), except: caller.session() };
         let entry = self.entry(&person.name, "session.end", "by their owner");
         self.accounts.end_sessions(which, entry).await.map_err(failed)?;
         Ok(no_content())

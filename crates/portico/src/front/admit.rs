@@ -60,11 +60,10 @@ async fn admit(
         return Ok(Caller::default());
     }
     // A browser sends the cookie along with whatever any page makes it send.
-    if caller.session.is_some() && !is_safe(&visit.parts.method) {
+    if caller.session().is_some() && !is_safe(&visit.parts.method) {
         own_page(visit)?;
     }
-    record.user = caller.name().cloned();
-    record.key = caller.key.as_ref().map(|key| key.id.clone());
+    record.identity = caller.identity().cloned();
     Ok(caller)
 }
 
@@ -80,9 +79,7 @@ async fn identify(visit: &Visit<'_>) -> Result<Identified, Refusal> {
 async fn by_password(visit: &Visit<'_>, name: String, password: Vec<u8>) -> Identified {
     let attempt = Attempt { name, password, address: visit.client, basic: Some(agent(visit)) };
     match visit.door.accounts.judge(attempt).await {
-        Judged::Right { person, .. } => {
-            Identified::somebody(Caller { person: Some(person), ..Caller::default() })
-        }
+        Judged::Right { person, .. } => Identified::somebody(Caller::Password(person)),
         judged => Identified::wrong(judged.refusal(visit.client)),
     }
 }

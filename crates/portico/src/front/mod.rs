@@ -300,8 +300,8 @@ impl Visit<'_> {
                 }
                 let origin = headers::Origin::of(self);
                 let turn = turn::Turn::new(self.snapshot, served);
-                let cache_salt = caller.person.as_ref().map(|person| &person.cache_salt);
-                let cache_salt = cache_salt.unwrap_or(&self.snapshot.cache_salt).clone();
+                let cache_salt = caller.person().map(|person| person.cache_salt);
+                let cache_salt = cache_salt.unwrap_or(self.snapshot.cache_salt);
                 let job = generate::Job::new(turn, call, origin, cache_salt, budget);
                 job.run(record, self.context, self.connection).await
             }

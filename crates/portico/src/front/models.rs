@@ -199,7 +199,7 @@ pub(super) fn may_use(snapshot: &Snapshot, caller: &Caller, served: &Served) -> 
     let plan = snapshot.plan_of(caller);
     let plan_allows =
         plan.is_none_or(|plan| plan.models.iter().any(|model| model == "*" || served.is_named(model)));
-    let key = caller.key.as_ref().filter(|key| !key.models.is_empty());
+    let key = caller.key().filter(|key| !key.models.is_empty());
     let key_allows = key.is_none_or(|key| key.models.iter().any(|model| served.is_named(model)));
     if plan_allows && key_allows {
         return Ok(());

@@ -16,9 +16,9 @@ pub(super) fn json(outcome: &Outcome, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"remote\":\"");
     let _ = write!(out, "{}", outcome.remote);
     out.extend_from_slice(b"\",\"user\":");
-    string(outcome.user.as_deref(), out);
+    string(outcome.user(), out);
     out.extend_from_slice(b",\"key\":");
-    string(outcome.key.as_deref(), out);
+    string(outcome.key(), out);
     out.extend_from_slice(b",\"method\":");
     string(Some(outcome.method()), out);
     out.extend_from_slice(b",\"path\":");
@@ -107,7 +107,7 @@ pub(super) fn recipe(outcome: &Outcome, zone: &jiff::tz::TimeZone, out: &mut Vec
         .unwrap_or_default()
         .to_zoned_datetime(zone.clone());
     let _ = write!(out, "{} - ", outcome.remote);
-    escape(outcome.user.as_deref().unwrap_or("-"), out);
+    escape(outcome.user().unwrap_or("-"), out);
     let _ = write!(out, " [{}] \"", stamp.strftime("%d/%b/%Y:%H:%M:%S %z"));
     if outcome.path().is_empty() {
         // Nginx has no request to show where it could not read one.

@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use crate::reason::{Reason, Refusal};
 use crate::sys::clock::{self, Instant};
+use crate::types::Identity;
 
 /// Everything that the log formats need to know about one request.
 #[derive(Debug)]
@@ -17,10 +18,8 @@ pub(crate) struct Outcome {
     pub(crate) time: Duration,
     pub(crate) id: [u8; 32],
     pub(crate) remote: IpAddr,
-    /// Who it is, where that is known.
-    pub(crate) user: Option<Arc<str>>,
-    /// The id of the API key that was used.
-    pub(crate) key: Option<Arc<str>>,
+    /// Where it is known who it is.
+    pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) method: http::Method,
     /// Only its path is ever written. `None`: what came was no request.
     pub(crate) uri: Option<http::Uri>,
@@ -48,6 +47,14 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    pub(super) fn user(&self) -> Option<&str> {
+        self.identity.as_ref().map(|identity| &*identity.user)
+    }
+
+    pub(super) fn key(&self) -> Option<&str> {
+        self.identity.as_ref().and_then(|identity| identity.key.as_deref())
+    }
+
     /// As far as a log line shows it: whoever sends nonsense may send much of it.
     pub(super) fn method(&self) -> &str {
         const LONGEST_BYTES: usize = 32;
@@ -92,8 +99,7 @@ impl Record {
                 time: Duration::ZERO,
                 id,
                 remote,
-                user: None,
-                key: None,
+                identity: None,
                 method: request.method.clone(),
                 uri: Some(request.uri.clone()),
                 version: request.version,

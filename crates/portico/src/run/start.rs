@@ -80,10 +80,11 @@ pub(crate) fn serve(
     };
     let access_log = AccessLog::start(&config.log.access, config.log.format)
         .map_err(|error| other(control::unopened::access_log(&config.log, &error)))?;
-    let cache_salt = random::hex(32).map_err(|error| {
+    let mut secret = [0; 32];
+    random::fill(&mut secret).map_err(|error| {
         other(text!("the kernel gives no random numbers: {error}", "内核无法提供随机数:{error}"))
     })?;
-    let cache_salt = CacheSalt::new(&cache_salt);
+    let cache_salt = CacheSalt::new(secret);
     let plan = Plan::new(&config, &[], None).map_err(|error| other(error.text()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

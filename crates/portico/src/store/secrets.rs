@@ -97,7 +97,7 @@ impl Secrets {
 
     /// Of what a user asks.
     pub(crate) fn cache_salt(&self, user: &str) -> CacheSalt {
-        CacheSalt::new(&hex::encode(&digest(&self.salts, user.as_bytes())))
+        CacheSalt::new(digest(&self.salts, user.as_bytes()))
     }
 
     /// Evenly between 0 and 1, both excluded; always the same for a name and a cost.

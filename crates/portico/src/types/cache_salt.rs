@@ -1,21 +1,25 @@
 //! The salt of the model server's prefix cache.
 
 use std::fmt;
-use std::sync::Arc;
 
 /// A prompt that somebody else has asked before is answered sooner, so that the time to the first token tells what others
 /// ask (CVE-2025-46570). Prompts under different salts share nothing. It is never the client's: who could choose it could
 /// sit down beside anybody. Each user has one of his own.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct CacheSalt(Arc<str>);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CacheSalt([u8; 64]);
 
 impl CacheSalt {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(text.into())
+    pub(crate) fn new(secret: [u8; 32]) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(secret) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        Self(text)
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 

@@ -3,6 +3,7 @@
 mod cache_salt;
 mod chunked;
 mod dialect;
+mod identity;
 mod model;
 mod option;
 mod percent;
@@ -14,6 +15,7 @@ pub(crate) mod websocket;
 pub(crate) use cache_salt::CacheSalt;
 pub(crate) use chunked::{Chunked, Extras};
 pub(crate) use dialect::Dialect;
+pub(crate) use identity::Identity;
 pub(crate) use model::{ModelFacts, ModelState, ServerKind};
 pub(crate) use option::has_option;
 pub(crate) use percent::{percent_decoded, percent_encoded};
