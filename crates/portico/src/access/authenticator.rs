@@ -173,7 +173,7 @@ impl Authenticator {
         self.directory.load().invited(&digest, Timestamp::now()).map(str::to_owned)
     }
 
-    /// Keys and sessions. Passwords are for [`super::Accounts::judge`].
+    /// Keys and sessions. Passwords are for [`Self::remembered`] and then for [`super::Accounts::judge`].
     pub(crate) fn identify(&self, credential: &Credential<'_>, address: IpAddr) -> Identified {
         let found = match credential {
             Credential::None => Ok(None),
@@ -232,7 +232,7 @@ impl Authenticator {
     }
 
     /// Whose password this is, where it was verified less than a minute ago.
-    pub(super) fn remembered(&self, name: &str, password: &[u8]) -> Option<Arc<Person>> {
+    pub(crate) fn remembered(&self, name: &str, password: &[u8]) -> Option<Arc<Person>> {
         let directory = self.directory.load();
         let person = directory.person(name).filter(|person| !person.disabled);
         let own = person.and_then(|person| person.password.as_ref());

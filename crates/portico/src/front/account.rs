@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use super::admit;
 use super::{Answer, Visit};
 use crate::access::{
-    Accounts, AccountsError, Actor, Attempt, Caller, Judged, KeyWish, NewKey, NotDone, Person, composed,
-    cookie_name, key_state, password_refused, role_word, token,
+    Accounts, AccountsError, Actor, Caller, Judged, KeyWish, NewKey, NotDone, Person, composed, cookie_name,
+    key_state, password_refused, role_word, token,
 };
 use crate::api::body::{self, Incoming};
 use crate::observe::Record;
@@ -243,15 +243,10 @@ impl Desk<'_> {
             )));
         }
         let name = composed(login.name.trim()).into_owned();
-        match self.judge(name, login.password).await {
+        match admit::by_password(self.visit, name, login.password.into_bytes(), false).await {
             Judged::Right { person, .. } => self.welcome(&person, StatusCode::OK).await,
             judged => Err(judged.refusal(self.visit.client)),
         }
-    }
-
-    async fn judge(&self, name: String, password: String) -> Judged {
-        let (password, address) = (password.into_bytes(), self.visit.client);
-        self.accounts.judge(Attempt { name, password, address, basic: None }).await
     }
 
     /// A session for somebody who has shown who he is.
@@ -303,7 +298,8 @@ impl Desk<'_> {
                 "该密码保存在管理员的文件中,由管理员修改。"
             )));
         }
-        match self.judge(person.name.to_string(), wish.current).await {
+        let (name, current) = (person.name.to_string(), wish.current.into_bytes());
+        match admit::by_password(self.visit, name, current, false).await {
             Judged::Right { .. } => {}
             judged => return Err(judged.refusal(self.visit.client).param("current")),
         }

@@ -71,17 +71,29 @@ async fn identify(visit: &Visit<'_>) -> Result<Identified, Refusal> {
     let credential = credential(&visit.parts.headers, visit.is_secure())?;
     Ok(match credential {
         // On the heap: few requests wait for a password, and every stream would carry the room for it.
-        Credential::Basic { name, password } => Box::pin(by_password(visit, name, password)).await,
+        Credential::Basic { name, password } => {
+            match Box::pin(by_password(visit, name, password, true)).await {
+                Judged::Right { person, .. } => Identified::somebody(Caller::Password(person)),
+                judged => Identified::wrong(judged.refusal(visit.client)),
+            }
+        }
         other => visit.door.accounts.authenticator().identify(&other, visit.client),
     })
 }
 
-async fn by_password(visit: &Visit<'_>, name: String, password: Vec<u8>) -> Identified {
-    let attempt = Attempt { name, password, address: visit.client, basic: Some(agent(visit)) };
-    match visit.door.accounts.judge(attempt).await {
-        Judged::Right { person, .. } => Identified::somebody(Caller::Password(person)),
-        judged => Identified::wrong(judged.refusal(visit.client)),
+/// `is_basic`: it came with the request; pages log in and make a record of that.
+pub(super) async fn by_password(
+    visit: &Visit<'_>,
+    name: String,
+    password: Vec<u8>,
+    is_basic: bool,
+) -> Judged {
+    let accounts = &visit.door.accounts;
+    if let Some(person) = accounts.authenticator().remembered(&name, &password) {
+        return Judged::Right { person, is_first: false };
     }
+    let basic = is_basic.then(|| agent(visit));
+    accounts.judge(Attempt { name, password, address: visit.client, basic }).await
 }
 
 const fn is_safe(method: &Method) -> bool {
