@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use argon2::password_hash::PasswordVerifier as _;
-use argon2::password_hash::phc::{PasswordHash as PhcHash, Salt};
-use argon2::{Argon2, Params, PasswordHasher as _};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as PhcHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use md5::{Digest as _, Md5};
 use sha_crypt::ShaCrypt;
@@ -29,6 +29,10 @@ const MOST_ARGON2_WORK: u64 = 1024 * 1024;
 /// OWASP's second choice for argon2id, 2024: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
+const DIGEST_BYTES: usize = 32;
+/// What argon2 works in is reserved for at least so many blocks of 1 KiB, used or not. Pieces above 32 MiB are the kernel's
+/// again as soon as they are free; smaller ones stay in glibc's pool, which does not fit the next one into the hole of the last.
+const LEAST_BLOCKS: usize = 33 * 1024;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PasswordHash {
@@ -101,8 +105,7 @@ impl PasswordHash {
             Kind::Bcrypt => bcrypt::verify(password, &self.text).unwrap_or(false),
             Kind::ShaCrypt => sha_crypt::PasswordHashRef::new(&self.text)
                 .is_ok_and(|hash| ShaCrypt::default().verify_password(password, hash).is_ok()),
-            Kind::Argon2 => PhcHash::new(&self.text)
-                .is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok()),
+            Kind::Argon2 => argon2_is_of(&self.text, password).unwrap_or(false),
         }
     }
 }
@@ -117,13 +120,19 @@ impl std::fmt::Debug for PasswordHash {
 /// A new one, as Portico keeps them. Takes about 20 ms and 19 MiB.
 pub(crate) fn hash(password: &[u8]) -> std::io::Result<PasswordHash> {
     let parameters = Params::new(MEMORY_KIB, PASSES, 1, None).expect("they are within argon2's bounds");
-    let hasher = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, parameters);
     let mut salt = [0_u8; 16];
     random::fill(&mut salt)?;
-    let salt = Salt::new(&salt).expect("16 bytes are a salt");
-    let hash = hasher
-        .hash_password_with_salt(password, &salt)
-        .map_err(|error| std::io::Error::other(format!("argon2: {error}")))?;
+    let failed = |error: &dyn std::fmt::Display| std::io::Error::other(format!("argon2: {error}"));
+    let hash = PhcHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&parameters).map_err(|error| failed(&error))?,
+        salt: Some(Salt::new(&salt).map_err(|error| failed(&error))?),
+        hash: None,
+    };
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
+    let digest = argon2_digest(&argon2, password, &salt, DIGEST_BYTES).map_err(|error| failed(&error))?;
+    let hash = PhcHash { hash: Some(Output::new(&digest).map_err(|error| failed(&error))?), ..hash };
     Ok(PasswordHash { kind: Kind::Argon2, text: hash.to_string().into() })
 }
 
@@ -187,6 +196,26 @@ fn argon2(text: &str) -> Result<Kind, NotTaken> {
         return Err(NotTaken::TooCostly);
     }
     if hash.hash.is_none() || hash.salt.is_none() { Err(NotTaken::Unknown) } else { Ok(Kind::Argon2) }
+}
+
+fn argon2_is_of(text: &str, password: &[u8]) -> Option<bool> {
+    let hash = PhcHash::new(text).ok()?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let version = hash.version.map(Version::try_from).transpose().ok()?.unwrap_or_default();
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(&hash).ok()?);
+    let (salt, wanted) = (hash.salt?, hash.hash?);
+    let digest = argon2_digest(&argon2, password, &salt, wanted.len()).ok()?;
+    Some(verify_slices_are_equal(&digest, wanted.as_bytes()).is_ok())
+}
+
+fn argon2_digest(argon2: &Argon2<'_>, password: &[u8], salt: &[u8], bytes: usize) -> argon2::Result<Vec<u8>> {
+    let blocks = argon2.params().block_count();
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(blocks.max(LEAST_BLOCKS)).map_err(|_| argon2::Error::OutOfMemory)?;
+    memory.resize(blocks, Block::new());
+    let mut digest = vec![0; bytes];
+    argon2.hash_password_into_with_memory(password, salt, &mut digest, &mut memory)?;
+    Ok(digest)
 }
 
 const CRYPT_DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

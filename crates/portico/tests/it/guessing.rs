@@ -23,6 +23,8 @@ const FAILURES: usize = 10;
 const FAILURES_OF_AN_ACCOUNT: usize = 10 * FAILURES;
 /// What memory may grow by under thousands of guesses: caches of the allocator, and tables with bounds.
 const FLAT_BYTES: u64 = 4 << 20;
+/// And by a hundred verifications, of which each works in 19 MiB.
+const LESS_THAN_ONE_BYTES: u64 = 16 << 20;
 
 /// Between two requests of somebody who works.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -169,10 +171,11 @@ async fn f58_guesses_from_five_hundred_addresses_are_a_hundred() {
         let [high, low] = number.to_be_bytes();
         IpAddr::V4(Ipv4Addr::new(127, 1, high, low + u8::from(low == 0)))
     });
-    let before = time_of_passwords(&portico);
+    let (before, resident) = (time_of_passwords(&portico), resident_bytes(&portico));
     let (total, answered) = meanwhile(&portico, ("Cookie", &cookie), attack(&portico, attackers, 8)).await;
     let spent = time_of_passwords(&portico) - before;
-    println!("{total:?}, {answered} of hers, {spent:?} for passwords ({one:?} each)");
+    let grown = resident_bytes(&portico).saturating_sub(resident);
+    println!("{total:?}, {answered} of hers, {spent:?} for passwords ({one:?} each), {grown} bytes more");
     assert!(answered > 100, "{answered} requests of hers were answered");
     assert_eq!(
         total,
@@ -180,6 +183,7 @@ async fn f58_guesses_from_five_hundred_addresses_are_a_hundred() {
         "the account is locked for addresses that it was never used from"
     );
     assert_eq!(failures_on_record(&portico).await, FAILURES_OF_AN_ACCOUNT);
+    assert!(grown < LESS_THAN_ONE_BYTES, "{grown} bytes");
     let bound = one * 2 * u32::try_from(FAILURES_OF_AN_ACCOUNT).expect("few");
     assert!(spent <= bound, "{spent:?}, and one takes {one:?}");
 
