@@ -284,10 +284,12 @@ impl Authenticator {
     fn hash_for(&self, name: &str) -> (Option<Arc<Person>>, PasswordHash) {
         let directory = self.directory.load();
         let person = directory.person(name);
-        let hash = person.and_then(|person| person.password.clone());
-        let able = person.filter(|person| !person.disabled && hash.is_some()).cloned();
-        let decoy = || directory.decoy(name, self.secrets.load().as_ref()?).cloned();
-        (able, hash.or_else(decoy).unwrap_or_else(|| self.nobody.clone()))
+        let secrets = self.secrets.load();
+        // Drawn for known names, too: it takes as long then.
+        let decoy = secrets.as_ref().and_then(|secrets| directory.decoy(name, secrets));
+        let own = person.and_then(|person| person.password.as_ref());
+        let able = person.filter(|person| !person.disabled && own.is_some()).cloned();
+        (able, own.or(decoy).unwrap_or(&self.nobody).clone())
     }
 
     /// Characters that can be written in more than one way are composed, as Portico's own pages send them; an htpasswd file

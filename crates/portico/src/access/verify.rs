@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -130,8 +131,8 @@ impl Verifier {
         lock(&self.shared.waiting).contains_key(fingerprint)
     }
 
-    /// Whether the password is that of the fingerprint's hash. `remember`: where it is, for the next minute. Dropping the future does not
-    /// stop what has begun.
+    /// Whether the password is that of the fingerprint's hash. `remember`: where it is, for the next minute. Dropping the future
+    /// does not stop what has begun.
     pub(crate) async fn verify(
         &self,
         fingerprint: Fingerprint,
@@ -176,7 +177,9 @@ fn work(shared: &Shared) {
     while let Some(job) = shared.next() {
         match job {
             Job::Verify { fingerprint, password, remember } => {
-                let is_right = fingerprint.hash.is_of(&password);
+                // A panic in one library must not be the last login of all.
+                let judged = catch_unwind(AssertUnwindSafe(|| fingerprint.hash.is_of(&password)));
+                let is_right = judged.unwrap_or(false);
                 if is_right && remember {
                     shared.remember(fingerprint.clone(), Instant::now());
                 }
