@@ -9,6 +9,11 @@ use ppp::{HeaderResult, PartialResult as _, v1, v2};
 
 fuzz_target!(|data: &[u8]| {
     let Some((address, bytes)) = portico::fuzzing::proxy(data) else { return };
+    // LOCAL: the family is ignored, whatever it is (PROXY protocol, 2.2). The other reader refuses one that it does not know.
+    if data.starts_with(b"\r\n\r\n\0\r\nQUIT\n\x20") {
+        assert_eq!((address, bytes), (None, 16 + usize::from(u16::from_be_bytes([data[14], data[15]]))));
+        return;
+    }
     // It need not have room for what follows.
     let other = HeaderResult::parse(&data[..bytes]);
     assert!(other.is_complete(), "{other:?}");

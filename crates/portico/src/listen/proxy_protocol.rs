@@ -166,6 +166,7 @@ mod tests {
             (0x21, 0x11, &longer, Some("203.0.113.9")),
             (0x21, 0x21, &six, Some("2001:db8::9")),
             (0x20, 0x00, &[], None),
+            (0x20, 0x40, &[], None),
             (0x20, 0x11, &four, None),
             (0x21, 0x00, &[], None),
         ] {
