@@ -111,8 +111,9 @@ impl Accounts {
         &self.authenticator
     }
 
-    /// Holds a password that is not remembered against the one of a name, and writes down what the audit trail should know. It is finished and written
-    /// down as well where the asker does not wait for it: nobody guesses unseen by hanging up early.
+    /// Holds a password that is not remembered against the one of a name, and writes down what the audit trail should know.
+    /// It is finished and written down as well where the asker does not wait for it: nobody guesses unseen by hanging up
+    /// early.
     pub(crate) async fn judge(&self, attempt: Attempt) -> Judged {
         let accounts = self.clone();
         let judging = tokio::spawn(async move {

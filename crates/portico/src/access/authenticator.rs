@@ -3,6 +3,7 @@
 //! Keys and sessions cost an HMAC and a look into a table; a password that was verified within the last minute costs the
 //! same, any other waits for `verify`. Everything is in memory: no database is asked on the request path.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -237,9 +238,8 @@ impl Authenticator {
         let person = directory.person(name).filter(|person| !person.disabled);
         let own = person.and_then(|person| person.password.as_ref());
         let hash = own.unwrap_or(&self.nobody);
-        let text = std::str::from_utf8(password).map(composed);
-        let composed = text.as_ref().map_or(password, |text| text.as_bytes());
-        let is_right = self.verifier.is_remembered(name, hash, composed, Instant::now());
+        let composed = composed_bytes(password);
+        let is_right = self.verifier.is_remembered(name, hash, &composed, Instant::now());
         person.filter(|_| is_right && own.is_some()).cloned()
     }
 
@@ -248,9 +248,8 @@ impl Authenticator {
     pub(super) async fn judge(&self, name: &str, password: &[u8], address: IpAddr) -> Judged {
         let (person, hash) = self.hash_for(name);
         let is_known = person.is_some();
-        let text = std::str::from_utf8(password).map(composed);
-        let composed = text.as_ref().map_or(password, |text| text.as_bytes());
-        let fingerprint = self.verifier.fingerprint(name, &hash, composed);
+        let composed = composed_bytes(password);
+        let fingerprint = self.verifier.fingerprint(name, &hash, &composed);
         // Who joins in the question of another is not charged for it.
         let attempt = if self.verifier.is_asked(&fingerprint) {
             None
@@ -262,7 +261,7 @@ impl Authenticator {
         };
         let is_familiar = attempt.as_ref().is_some_and(ChargeGuard::is_familiar);
         let lane = if is_familiar { Lane::Known } else { Lane::Stranger };
-        let verified = self.verified(fingerprint, &hash, name, (composed, password), is_known, lane).await;
+        let verified = self.verified(fingerprint, &hash, name, (&composed, password), is_known, lane).await;
         let (settled, is_right) = match verified {
             Ok(true) if is_known => (Settled::Right, true),
             Ok(_) => (Settled::Wrong, false),
@@ -279,8 +278,8 @@ impl Authenticator {
         }
     }
 
-    /// The person behind a name who may log in, and what to verify against: where there is none, the hash of somebody else, with
-    /// an answer that does not count.
+    /// The person behind a name who may log in, and what to verify against: where there is none, the hash of somebody else,
+    /// with an answer that does not count.
     fn hash_for(&self, name: &str) -> (Option<Arc<Person>>, PasswordHash) {
         let directory = self.directory.load();
         let person = directory.person(name);
@@ -314,6 +313,14 @@ impl Authenticator {
 
     fn lockout(&self) -> MutexGuard<'_, Lockout> {
         self.lockout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A password in the form that Portico's own pages send.
+fn composed_bytes(password: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(password).map(composed) {
+        Ok(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+        _ => Cow::Borrowed(password),
     }
 }
 

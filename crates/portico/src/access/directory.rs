@@ -143,8 +143,8 @@ impl Directory {
             let lot = secrets.lot_of_decoy(name, decoy.hash.cost());
             f64::from(decoy.people) / -lot.ln()
         };
-        let drawn = self.decoys.iter().max_by(|one, other| weight(one).total_cmp(&weight(other)));
-        drawn.map(|decoy| &decoy.hash)
+        let weighed = self.decoys.iter().map(|decoy| (weight(decoy), &decoy.hash));
+        weighed.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, hash)| hash)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

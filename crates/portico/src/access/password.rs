@@ -123,16 +123,15 @@ pub(crate) fn hash(password: &[u8]) -> std::io::Result<PasswordHash> {
     let mut salt = [0_u8; 16];
     random::fill(&mut salt)?;
     let failed = |error: &dyn std::fmt::Display| std::io::Error::other(format!("argon2: {error}"));
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
+    let digest = argon2_digest(&argon2, password, &salt, DIGEST_BYTES).map_err(|error| failed(&error))?;
     let hash = PhcHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(&parameters).map_err(|error| failed(&error))?,
+        params: ParamsString::try_from(argon2.params()).map_err(|error| failed(&error))?,
         salt: Some(Salt::new(&salt).map_err(|error| failed(&error))?),
-        hash: None,
+        hash: Some(Output::new(&digest).map_err(|error| failed(&error))?),
     };
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
-    let digest = argon2_digest(&argon2, password, &salt, DIGEST_BYTES).map_err(|error| failed(&error))?;
-    let hash = PhcHash { hash: Some(Output::new(&digest).map_err(|error| failed(&error))?), ..hash };
     Ok(PasswordHash { kind: Kind::Argon2, text: hash.to_string().into() })
 }
 

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 
+use crate::types::hex_digits;
+
 thread_local! {
     // RandomState is seeded from the operating system once per thread.
     static STATE: Cell<(u64, u64)> = Cell::new((seed(), seed()));
@@ -31,11 +33,7 @@ pub(crate) fn hex(bytes: usize) -> io::Result<String> {
 pub(crate) fn request_id() -> [u8; 32] {
     let (a, b) = (next(), next());
     let mut id = [0_u8; 32];
-    for (index, byte) in a.to_be_bytes().into_iter().chain(b.to_be_bytes()).enumerate() {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        id[index * 2] = DIGITS[usize::from(byte >> 4)];
-        id[index * 2 + 1] = DIGITS[usize::from(byte & 15)];
-    }
+    hex_digits(&(u128::from(a) << 64 | u128::from(b)).to_be_bytes(), &mut id);
     id
 }
 

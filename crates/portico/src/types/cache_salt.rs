@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::hex::hex_digits;
+
 /// A prompt that somebody else has asked before is answered sooner, so that the time to the first token tells what others
 /// ask (CVE-2025-46570). Prompts under different salts share nothing. It is never the client's: who could choose it could
 /// sit down beside anybody. Each user has one of his own.
@@ -10,11 +12,8 @@ pub(crate) struct CacheSalt([u8; 64]);
 
 impl CacheSalt {
     pub(crate) fn new(secret: [u8; 32]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(secret) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
+        hex_digits(&secret, &mut text);
         Self(text)
     }
 

@@ -3,6 +3,7 @@
 mod cache_salt;
 mod chunked;
 mod dialect;
+mod hex;
 mod identity;
 mod model;
 mod option;
@@ -15,6 +16,7 @@ pub(crate) mod websocket;
 pub(crate) use cache_salt::CacheSalt;
 pub(crate) use chunked::{Chunked, Extras};
 pub(crate) use dialect::Dialect;
+pub(crate) use hex::hex_digits;
 pub(crate) use identity::Identity;
 pub(crate) use model::{ModelFacts, ModelState, ServerKind};
 pub(crate) use option::has_option;
