@@ -81,7 +81,7 @@ fn read(
     fields: &[httparse::Header<'_>],
 ) -> Result<Head, &'static str> {
     let (mut length, mut is_chunked) = (None, false);
-    let (mut is_event_stream, mut is_kept) = (false, is_http_1_1);
+    let (mut is_event_stream, mut is_kept, mut is_llama_cpp) = (false, is_http_1_1, false);
     for field in fields {
         let value = field.value.trim_ascii();
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
@@ -104,7 +104,13 @@ fn read(
             }
         } else if is("connection") {
             is_kept &= !has_option(value, "close");
+        } else if is("server") {
+            is_llama_cpp = value == b"llama.cpp";
         }
+    }
+    // It says that it keeps the connection, and closes it a moment later: the next call would be lost on it.
+    if is_event_stream && is_llama_cpp {
+        is_kept = false;
     }
     let framing = match (status.as_u16(), is_chunked, length) {
         (_, true, Some(_)) => return Err("it has both a Transfer-Encoding and a Content-Length"),
@@ -187,6 +193,15 @@ mod tests {
             ("Content-Length: 5\r\nConnection: close\r\n", Some((Framing::Length(5), false))),
             ("Content-Length: 5\r\nConnection: keep-alive, Close\r\n", Some((Framing::Length(5), false))),
             ("Content-Length: 5\r\nConnection: keep-alive\r\n", Some((Framing::Length(5), true))),
+            ("Server: llama.cpp\r\nContent-Length: 5\r\n", Some((Framing::Length(5), true))),
+            (
+                "Server: llama.cpp\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n",
+                Some((Framing::chunked(), false)),
+            ),
+            (
+                "Server: uvicorn\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n",
+                Some((Framing::chunked(), true)),
+            ),
             ("Content-Length: 5\r\nContent-Encoding: identity\r\n", Some((Framing::Length(5), true))),
             ("Content-Length: 5\r\nContent-Length: 6\r\n", None),
             ("Content-Length: 5\r\nContent-Length: 5\r\n", None),

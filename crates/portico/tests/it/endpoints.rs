@@ -166,6 +166,28 @@ async fn only_a_clean_exchange_leaves_a_connection_to_use_again() {
     }
 }
 
+/// llama.cpp says that it keeps a connection behind a stream of events, and closes it a moment later: the call of a
+/// person who answers at once would be lost on it. Behind any other answer it is as good as its word.
+#[tokio::test]
+async fn a_call_behind_llama_cpp_s_stream_is_not_lost() {
+    let scripted = Scripted::start().await;
+    let portico = Setup::before(&scripted).start().await;
+    scripted.set_fault("llama-stream").await;
+    let mut connection = portico.connect().await;
+    for round in 0..5 {
+        connection.post_json(CHAT, &stream("hello")).await.expect("the call is sent");
+        let answer = connection.answer().await.expect("a stream");
+        assert!(answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
+        assert_eq!(ask(&mut connection, "hello").await, 200, "round {round}");
+        assert_eq!(ask(&mut connection, "hello").await, 200, "round {round}");
+    }
+    let used: Vec<_> = scripted.requests_to(CHAT).await.iter().map(|received| received.connection).collect();
+    for round in used.chunks(3) {
+        assert_ne!(round[0], round[1], "{used:?}");
+        assert_eq!(round[1], round[2], "{used:?}");
+    }
+}
+
 /// The server closes kept connections at once: the next call finds out before it writes, and takes another.
 #[tokio::test]
 async fn a_connection_that_the_server_closed_costs_no_request() {

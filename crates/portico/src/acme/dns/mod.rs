@@ -1,7 +1,7 @@
 //! DNS-01: a TXT record at whoever holds the zone.
 //!
 //! `provider` is the list of those who do, `credentials` the file that each wants; `place` finds out where a record
-//! belongs, and `seen` waits until everybody sees it. Writing is the `dns-update` library's work. A record that others
+//! belongs, and `seen` waits until everybody sees it. Writing is the `dns-update` library's work (by `zone-records`). A record that others
 //! have put at the same name stays.
 
 mod ask;
@@ -13,7 +13,7 @@ mod seen;
 
 use std::path::PathBuf;
 
-use dns_update::{DnsRecord, DnsRecordType, DnsUpdater};
+use dns_update::DnsUpdater;
 use tokio::time::Instant;
 
 use self::ask::Names;
@@ -66,12 +66,9 @@ impl Records {
         let Account { provider, file, credentials, updater, names } = &self.account;
         let place = Place::of(host, names).await.map_err(said::failed)?;
         let (name, zone) = (place.name.to_ascii(), place.zone.to_ascii());
-        let record = vec![DnsRecord::TXT(value.to_owned())];
-        let time_to_live = provider.time_to_live;
         // Before it is tried: of a write that fails late, nobody knows what is left.
         self.written.push((place.clone(), value.to_owned()));
-        updater
-            .add_to_rrset(name, DnsRecordType::TXT, time_to_live, record, zone)
+        zone_records::add(updater, name, zone, value.to_owned(), provider.time_to_live)
             .await
             .map_err(|error| said::refused(file, provider, credentials, &place, &error))
     }
@@ -90,8 +87,7 @@ impl Records {
         let Account { credentials, updater, .. } = &self.account;
         for (place, value) in self.written {
             let (name, zone) = (place.name.to_ascii(), place.zone.to_ascii());
-            let record = vec![DnsRecord::TXT(value)];
-            if let Err(error) = updater.remove_from_rrset(&name, DnsRecordType::TXT, record, zone).await {
+            if let Err(error) = zone_records::remove(updater, name.clone(), zone, value).await {
                 let error = credentials.without_secrets(&error.to_string());
                 tracing::debug!(name, error, "a record in DNS can't be removed");
             }

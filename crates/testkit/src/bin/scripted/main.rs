@@ -47,6 +47,7 @@
 //! | `slow-stream N DUR` | N events with text, one every DUR |
 //! | `flood N BYTES` | N events of BYTES bytes of text, as fast as the socket takes them |
 //! | `close-idle [DUR]` | a normal answer; DUR (50ms) later the kept connection is closed without a word |
+//! | `llama-stream` | a normal answer of llama.cpp's; behind a stream the kept connection is closed 20 ms later without a word |
 //! | `acao` | a normal answer with headers that must not pass: CORS, Server, Set-Cookie, hop-by-hop ones |
 //! | `early CODE` | only by `PUT`: answers before it reads the body, and closes |
 //! | `unread` | only by `PUT`: reads the head and never the body; the client's end is noticed when it is a reset |

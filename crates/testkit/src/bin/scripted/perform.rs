@@ -57,6 +57,11 @@ impl Performance<'_> {
             Fault::CloseEarly => Ok(Outcome::Cut),
             Fault::Reset => self.reset(),
             Fault::CloseIdle(pause) => self.normal("").await.map(|_| Outcome::CloseLater(*pause)),
+            Fault::LlamaStream => {
+                let outcome = self.normal("Server: llama.cpp\r\n").await?;
+                let is_stream = self.call.as_ref().is_some_and(|call| call.stream);
+                Ok(if is_stream { Outcome::CloseLater(Duration::from_millis(20)) } else { outcome })
+            }
             Fault::Error(status) => self.error(*status, "this is a scripted error").await,
             Fault::Early(status) => self.error(*status, "answered before the body was read").await,
             Fault::LeakyError => {
