@@ -14,6 +14,9 @@ const LONGEST_LINE_BYTES: usize = 107;
 /// Of version 2 behind its first 16 bytes: addresses, then whatever else the proxy has to say, which is skipped.
 const MOST_BYTES: u16 = 4096;
 
+/// Two paths of Unix sockets (section 2.2).
+const UNIX_ADDRESSES_BYTES: usize = 216;
+
 /// Whose connection this is, as the proxy says; `None`: the proxy's own, such as a health check.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let mut start = [0; SIGNATURE.len()];
@@ -83,7 +86,8 @@ fn version_2(version_and_command: u8, family: u8, addresses: &[u8]) -> io::Resul
     let short = || wrong("its version 2 header is shorter than its addresses");
     match family {
         // Of an unknown or a Unix socket: nothing that could be taken for the client's address.
-        0x00 | 0x31 | 0x32 => Ok(None),
+        0x00 => Ok(None),
+        0x31 | 0x32 => addresses.get(..UNIX_ADDRESSES_BYTES).ok_or_else(short).map(|_paths| None),
         0x11 => {
             let source: [u8; 4] =
                 addresses.get(..12).ok_or_else(short)?[..4].try_into().map_err(|_| short())?;
@@ -169,6 +173,8 @@ mod tests {
             (0x20, 0x40, &[], None),
             (0x20, 0x11, &four, None),
             (0x21, 0x00, &[], None),
+            (0x21, 0x31, &[0; UNIX_ADDRESSES_BYTES], None),
+            (0x21, 0x32, &[0; UNIX_ADDRESSES_BYTES + 7], None),
         ] {
             let bytes = [&v2(command, family, addresses)[..], b"rest"].concat();
             let wanted = (wanted.map(str::to_owned), b"rest".to_vec());
@@ -177,6 +183,8 @@ mod tests {
         for (command, family, addresses) in [
             (0x21, 0x11, &four[..11]),
             (0x21, 0x21, &four),
+            (0x21, 0x31, &[]),
+            (0x21, 0x32, &[0; UNIX_ADDRESSES_BYTES - 1]),
             (0x22, 0x11, &four),
             (0x11, 0x11, &four),
             (0x21, 0x12, &four),
