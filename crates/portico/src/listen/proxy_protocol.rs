@@ -45,6 +45,10 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
 
 /// Section 2.1, without the line end.
 fn version_1(line: &[u8]) -> io::Result<Option<IpAddr>> {
+    // Another reader takes it for the end of the line.
+    if line.contains(&b'\r') {
+        return Err(wrong("its version 1 header has a carriage return within"));
+    }
     let line = std::str::from_utf8(line).map_err(|_| wrong("its version 1 header is not ASCII"))?;
     let words: Vec<&str> = line.split(' ').collect();
     let (family, addresses) = match words[..] {
@@ -148,6 +152,7 @@ mod tests {
             "PROXY TCP4 203.0.113.9  192.0.2.1 1 443",
             "PROXY UDP4 203.0.113.9 192.0.2.1 1 2",
             "proxy TCP4 203.0.113.9 192.0.2.1 1 2",
+            "PROXY UNKNOWN a\rb",
             "GET / HTTP/1.1",
         ] {
             let bytes = format!("{line}\r\nmore than enough behind it");
