@@ -183,9 +183,7 @@ async fn exchange(
             failure: SendFailure::Broken("it answered before it had the whole request".to_owned()),
         }),
         Ok(head) => {
-            // uvicorn closes a connection behind an answer in which its program has failed, and does not say so: the next
-            // call would be lost on it.
-            if is_torn || head.status.is_server_error() {
+            if is_torn {
                 connection.spoil();
             }
             Ok((head, connection))

@@ -1,8 +1,8 @@
 //! DNS-01: a TXT record at whoever holds the zone.
 //!
 //! `provider` is the list of those who do, `credentials` the file that each wants; `place` finds out where a record
-//! belongs, and `seen` waits until everybody sees it. Writing is the `dns-update` library's work (by `zone-records`). A record that others
-//! have put at the same name stays.
+//! belongs, and `seen` waits until everybody sees it. Writing is the `dns-update` library's work, by `zone-records`. A
+//! record that others have put at the same name stays.
 
 mod ask;
 mod credentials;
