@@ -110,7 +110,7 @@ fn read(
     }
     // Some close the connection a moment later and do not say so, and the next call would be lost on it: uvicorn behind an
     // answer in which its program has failed, llama.cpp behind a stream.
-    is_kept &= !status.is_server_error() && !(is_event_stream && is_llama_cpp);
+    is_kept &= !(status.is_server_error() || (is_event_stream && is_llama_cpp));
     let framing = match (status.as_u16(), is_chunked, length) {
         (_, true, Some(_)) => return Err("it has both a Transfer-Encoding and a Content-Length"),
         (204 | 304, ..) | (_, false, Some(0)) => Framing::Done,
