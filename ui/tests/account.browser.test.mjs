@@ -160,6 +160,7 @@ browserTest('revoking asks first; Esc and Cancel change nothing', as(member, sev
 });
 
 browserTest('the password is changed with the current one', as(member), async ({ page }) => {
+  await page.locator('#new-password').waitFor();
   const fields = await page.locator('form').last().locator('input').evaluateAll((inputs) => inputs.map(({ autocomplete, value }) => [autocomplete, value]));
   assert.deepEqual(fields, [['username', 'lin'], ['current-password', ''], ['new-password', '']]);
   const change = page.getByRole('button', { name: 'Change the password' });
@@ -220,8 +221,8 @@ browserTest('whoever came without a session has none to end', {
 });
 
 browserTest('a session that ended meanwhile is said, with the way back', as(member), async ({ page }) => {
+  await page.fill('#key-name', 'x'); // so the list of keys has come
   server.accounts.session = undefined;
-  await page.fill('#key-name', 'x');
   await page.getByRole('button', { name: 'Create the key' }).click();
   await page.getByRole('alert').filter({ hasText: 'Your session has ended. Log in again.' }).waitFor();
   await page.getByRole('button', { name: 'Log in' }).click();

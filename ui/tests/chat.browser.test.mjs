@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { json } from './support/answers.mjs';
 import { answer, chunk, done, startStream, textModel, seeingModel, usage } from './support/server.mjs';
 import { answerText, ask, phase, suite, until } from './support/suite.mjs';
 
@@ -21,6 +22,7 @@ function held(server, headers) {
 
 browserTest('tokens appear one by one, and the end is announced once', async ({ page, server }) => {
   const stream = held(server);
+  await page.locator('.state.ready').waitFor();
   await page.evaluate(() => {
     globalThis.announced = [];
     const status = document.querySelector('body > #app > .sr-only[role=status], .sr-only[role=status]');
@@ -89,6 +91,7 @@ browserTest('stopping works before the first byte of an answer', async ({ page, 
   server.onChat = (_body, response) => response.on('close', () => (gone = true));
   await ask(page, 'Hello?');
   await page.getByText('Sending…').waitFor();
+  await until(() => server.chats.length === 1, 'the request');
   await page.keyboard.press('Escape');
   await phase(page, 'stopped');
   await until(() => gone, 'the end of the request at the server');
@@ -313,6 +316,45 @@ browserTest('says plainly that a stand-in is one, until dismissed', async ({ pag
   await page.getByRole('combobox', { name: 'Model' }).selectOption('smollm2-135m');
   await page.getByText('Ready', { exact: true }).waitFor();
   assert.equal(await page.getByText('small stand-in').count(), 0, 'dismissed is dismissed');
+});
+
+/** The list of models comes when the test says so, or fails. */
+const heldList = {
+  arrange(server) {
+    const held = [];
+    server.models = (response) => held.push(response);
+    server.models.come = async (status, body) => {
+      await until(() => held.length > 0, 'the page asking for its models');
+      json(held.shift(), status, body);
+    };
+  },
+};
+
+browserTest('what is sent before the models are known goes out once they are', heldList, async ({ page, server }) => {
+  await ask(page, 'Early');
+  await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
+  await page.keyboard.press('Enter');
+  await server.models.come(200, { object: 'list', data: [seeingModel] });
+  await phase(page, 'done');
+  assert.equal(server.chats.length, 1);
+  assert.equal(server.chats[0].messages[0].content, 'Early');
+  assert.equal(await page.inputValue('#message'), '');
+});
+
+browserTest('and does not while it is changed, nor after the list failed', heldList, async ({ page, server, allowed }) => {
+  allowed.push(/500/);
+  await ask(page, 'Earl');
+  await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
+  await page.keyboard.type('y');
+  await page.getByText('Enter sends').waitFor();
+  await page.keyboard.press('Enter');
+  await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
+  await server.models.come(500, { error: { type: 'internal_error', code: 'internal_error', message: 'x' } });
+  await page.locator('.notice').waitFor();
+  server.models = [seeingModel];
+  await page.locator('.notice').waitFor({ state: 'detached' });
+  assert.equal(server.chats.length, 0);
+  assert.equal(await page.inputValue('#message'), 'Early');
 });
 
 browserTest('an example prompt is one click', async ({ page, server }) => {

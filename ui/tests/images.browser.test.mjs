@@ -93,6 +93,26 @@ browserTest('a message may be a picture alone', async ({ page }) => {
   assert.deepEqual(server.chats[0].messages[0].content.map(({ type }) => type), ['image_url']);
 });
 
+browserTest('what is sent while a picture is read goes out with it', async ({ page }) => {
+  await page.locator('.state.ready').waitFor();
+  // The reading is held up until the message was sent.
+  await page.evaluate(() => {
+    const real = globalThis.createImageBitmap;
+    globalThis.createImageBitmap = async (...given) => {
+      await new Promise((resolve) => (globalThis.goOn = resolve));
+      return real(...given);
+    };
+  });
+  await choose(page, file('red.png', 'image/png', await picture(page, { width: 64, height: 64 })));
+  await ask(page, 'What is it?');
+  await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
+  assert.equal(server.chats.length, 0);
+  await page.waitForFunction(() => globalThis.goOn);
+  await page.evaluate(() => globalThis.goOn());
+  await phase(page, 'done');
+  assert.deepEqual(server.chats[0].messages[0].content.map(({ type }) => type), ['image_url', 'text']);
+});
+
 /** Puts an EXIF block in front of a JPEG: turned by 90 degrees, with a text that must not leave the machine. */
 function withExif(jpeg) {
   const tiff = Buffer.alloc(64);

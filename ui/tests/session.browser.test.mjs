@@ -81,9 +81,9 @@ browserTest('a session that ended: the login opens over the page, all stays, and
   await page.keyboard.type('wrong');
   await page.keyboard.press('Enter');
   await dialog(page).getByRole('alert').filter({ hasText: 'The name or the password is wrong.' }).waitFor();
-  server.onChat = (_body, response) => answer(response, 'After the login.');
+  server.onChat = (_body, response) => answer(response, 'Let in.');
   await logIn(page);
-  await page.getByText('After the login.').waitFor();
+  await page.getByText('Let in.').waitFor();
   assert.equal(await page.getByRole('dialog').count(), 0);
   assert.deepEqual(server.chats[1].messages, [
     { role: 'user', content: 'First' }, { role: 'assistant', content: 'Hello.' }, { role: 'user', content: 'Second' },
@@ -116,6 +116,7 @@ browserTest('what is being written stays, with its pictures, while the login is 
 });
 
 browserTest('by one click, too, for who put the login away', loggedIn, async ({ page }) => {
+  await page.locator('.state.ready').waitFor();
   server.accounts.session = undefined;
   await ask(page, 'Hi');
   await dialog(page).waitFor();
@@ -144,6 +145,7 @@ browserTest('Esc in the dialog does not stop an answer', loggedIn, async ({ page
 });
 
 browserTest('a login in another tab is noticed', loggedIn, async ({ page }) => {
+  await page.locator('.state.ready').waitFor();
   server.accounts.session = undefined;
   await ask(page, 'Hi');
   await dialog(page).waitFor();
@@ -154,6 +156,7 @@ browserTest('a login in another tab is noticed', loggedIn, async ({ page }) => {
 });
 
 browserTest('another person who logs in over the page gets a page of their own', loggedIn, async ({ page }) => {
+  await page.locator('.state.ready').waitFor();
   server.accounts.session = undefined;
   await ask(page, 'a secret question');
   await dialog(page).waitFor();
@@ -165,6 +168,7 @@ browserTest('another person who logs in over the page gets a page of their own',
 });
 
 browserTest('a refused message survives a reload, the login, and is sent by one click', loggedIn, async ({ page }) => {
+  await page.locator('.state.ready').waitFor();
   server.accounts.session = undefined;
   await ask(page, 'Still here?');
   await dialog(page).waitFor();

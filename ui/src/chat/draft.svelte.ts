@@ -8,12 +8,16 @@ export class Draft {
   pictures = $state.raw<Picture[]>([]);
   /** Pictures that are still being decoded. */
   reading = $state(0);
+  /** It was sent before it could go out, and goes as soon as it can. */
+  hurried = $state(false);
   /** What could not be attached, in words. */
   problems = $state.raw<string[]>([]);
 
   readonly empty: boolean = $derived(this.text.trim() === '' && this.pictures.length === 0);
 
+  /** For every change of the text. */
   remember(): void {
+    this.hurried = false;
     save('session', tabKeys.draft, this.text || undefined);
   }
 
@@ -57,6 +61,7 @@ export class Draft {
   }
 
   #complain(problem: string): void {
+    this.hurried = false; // whoever sent it with that picture decides anew
     this.problems = [...this.problems, problem];
   }
 }

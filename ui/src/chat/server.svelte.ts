@@ -16,6 +16,8 @@ export class Server {
   #listed = $state(false);
   #timer: ReturnType<typeof setTimeout> | undefined;
   #asking = false;
+  /** Something happened while it was asked, so that the answer may be of before. */
+  #stale = false;
   #stopped = false;
 
   /** The chosen model, or the first one. */
@@ -79,6 +81,7 @@ export class Server {
   };
 
   async #ask(): Promise<void> {
+    this.#stale = this.#asking;
     if (this.#asking) return;
     this.#asking = true;
     const asked = new AbortController();
@@ -88,6 +91,7 @@ export class Server {
     this.#asking = false;
     if (this.#stopped) return;
     this.#readiness = readiness;
+    if (this.#stale) return this.refresh();
     // Nothing changes by itself for who is not logged in, and a hidden page asks again when it is looked at.
     const settled = this.failure ? this.failure.kind === 'signedOut' : this.state === 'ready' && this.models.length > 0;
     if (!settled && document.visibilityState === 'visible') this.#timer = setTimeout(this.refresh, POLL_MS);

@@ -95,6 +95,7 @@ export const chatTexts = {
   message: { en: 'Message', zh: '消息' },
   messagePlaceholder: { en: 'Write a message…', zh: '输入消息…' },
   keysHint: { en: 'Enter sends · Shift+Enter starts a new line', zh: 'Enter 发送 · Shift+Enter 换行' },
+  hurried: { en: 'Goes out in a moment…', zh: '马上发出…' },
   send: { en: 'Send', zh: '发送' },
   stop: { en: 'Stop', zh: '停止' },
   attach: { en: 'Attach pictures', zh: '添加图片' },

@@ -16,6 +16,9 @@ export const policy =
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; " +
   'trusted-types svelte-trusted-html dompurify portico';
 
+/** Every call waits so many milliseconds: finds tests that only hold where answers are fast. */
+const slowness = Number(process.env.PORTICO_TEST_SLOW ?? 0);
+
 /** The addresses of the account's page, which the server gives to everybody. */
 const accountPages = new Set(['/login', '/account', '/invite', '/setup']);
 
@@ -62,7 +65,11 @@ export class ScriptedServer {
   /** Calls without the mark of a page: on a 401 to one of them the browser would open its own box. */
   unmarked = [];
   accounts = new Accounts();
-  #server = createServer((request, response) => void this.#handle(request, response));
+  #server = createServer((request, response) => {
+    this.#handle(request, response).catch((error) => {
+      if (!request.destroyed) throw error; // else the page has left in the middle of its body
+    });
+  });
 
   async listen() {
     await new Promise((resolve) => this.#server.listen(0, '127.0.0.1', () => resolve(undefined)));
@@ -88,6 +95,7 @@ export class ScriptedServer {
   async #handle(request, response) {
     const { pathname } = new URL(request.url, 'http://page');
     const call = /^\/(v1|health|account\/api)\//.test(pathname);
+    if (call && slowness > 0) await new Promise((resolve) => setTimeout(resolve, slowness));
     if (call && request.headers['x-portico-page'] !== '1') this.unmarked.push(pathname);
     if (pathname.startsWith('/account/api/')) return this.accounts.answer(request, await read(request), response);
     if (pathname.startsWith('/v1/') && this.accounts.asks()) return refuse(response, 401, identityRequired);
