@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { picture } from './support/browser.mjs';
 import { member, operator, password, refuseWith } from './support/accounts.mjs';
-import { answer, chunk, done, startStream } from './support/server.mjs';
+import { answer, chunk, done, seeingModel, startStream } from './support/server.mjs';
 import { ask, phase, suite, until } from './support/suite.mjs';
 
 const { page: browserTest, server } = suite();
@@ -125,6 +125,43 @@ browserTest('by one click, too, for who put the login away', loggedIn, async ({ 
   await logIn(page);
   await phase(page, 'done');
   assert.equal(server.chats.length, 1);
+});
+
+/** Sends a message before the list of models is there, which then is refused: the session has ended. */
+async function askTooEarly(page) {
+  await until(() => server.models.held.length > 0, 'the page asking for its models');
+  await ask(page, 'Early');
+  await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
+  server.accounts.session = undefined;
+  refuseWith(server.models.held[0], 'identity_required');
+  await dialog(page).waitFor();
+  server.models = [seeingModel];
+}
+const listHeld = {
+  arrange(server) {
+    server.accounts.enter(member);
+    server.models = (response) => server.models.held.push(response);
+    server.models.held = [];
+  },
+};
+
+browserTest('what was sent before the models were known goes out after the login', listHeld, async ({ page }) => {
+  await askTooEarly(page);
+  await logIn(page);
+  await phase(page, 'done');
+  assert.equal(server.chats.length, 1);
+  assert.equal(await page.inputValue('#message'), '');
+});
+
+browserTest('and waits where the login was put away', listHeld, async ({ page }) => {
+  await askTooEarly(page);
+  await page.keyboard.press('Escape');
+  await page.locator('.hint').getByText('Enter sends').waitFor();
+  await page.locator('.notice').getByRole('button', { name: 'Log in' }).click();
+  await logIn(page);
+  await page.locator('.state.ready').waitFor();
+  assert.equal(await page.inputValue('#message'), 'Early');
+  assert.equal(server.chats.length, 0);
 });
 
 browserTest('Esc in the dialog does not stop an answer', loggedIn, async ({ page }) => {

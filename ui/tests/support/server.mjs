@@ -95,7 +95,10 @@ export class ScriptedServer {
   async #handle(request, response) {
     const { pathname } = new URL(request.url, 'http://page');
     const call = /^\/(v1|health|account\/api)\//.test(pathname);
-    if (call && slowness > 0) await new Promise((resolve) => setTimeout(resolve, slowness));
+    if (call && slowness > 0) {
+      await new Promise((resolve) => setTimeout(resolve, slowness));
+      if (request.socket.destroyed) return; // the page of a test before
+    }
     if (call && request.headers['x-portico-page'] !== '1') this.unmarked.push(pathname);
     if (pathname.startsWith('/account/api/')) return this.accounts.answer(request, await read(request), response);
     if (pathname.startsWith('/v1/') && this.accounts.asks()) return refuse(response, 401, identityRequired);
