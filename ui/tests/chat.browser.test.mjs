@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { json } from './support/answers.mjs';
 import { answer, chunk, done, startStream, textModel, seeingModel, usage } from './support/server.mjs';
-import { answerText, ask, phase, suite, until } from './support/suite.mjs';
+import { answerText, ask, heldList, phase, suite, until } from './support/suite.mjs';
 
 const { page: browserTest } = suite();
 
@@ -318,30 +318,20 @@ browserTest('says plainly that a stand-in is one, until dismissed', async ({ pag
   assert.equal(await page.getByText('small stand-in').count(), 0, 'dismissed is dismissed');
 });
 
-/** The list of models comes when the test says so, or fails. */
-const heldList = {
-  arrange(server) {
-    const held = [];
-    server.models = (response) => held.push(response);
-    server.models.come = async (status, body) => {
-      await until(() => held.length > 0, 'the page asking for its models');
-      json(held.shift(), status, body);
-    };
-  },
-};
+const listHeld = { arrange: (server) => server.holdModels() };
 
-browserTest('what is sent before the models are known goes out once they are', heldList, async ({ page, server }) => {
+browserTest('what is sent before the models are known goes out once they are', listHeld, async ({ page, server }) => {
   await ask(page, 'Early');
   await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
   await page.keyboard.press('Enter');
-  await server.models.come(200, { object: 'list', data: [seeingModel] });
+  json(await heldList(server), 200, { object: 'list', data: [seeingModel] });
   await phase(page, 'done');
   assert.equal(server.chats.length, 1);
   assert.equal(server.chats[0].messages[0].content, 'Early');
   assert.equal(await page.inputValue('#message'), '');
 });
 
-browserTest('and does not while it is changed, nor after the list failed', heldList, async ({ page, server, allowed }) => {
+browserTest('and does not while it is changed, nor after the list failed', listHeld, async ({ page, server, allowed }) => {
   allowed.push(/500/);
   await ask(page, 'Earl');
   await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
@@ -349,7 +339,7 @@ browserTest('and does not while it is changed, nor after the list failed', heldL
   await page.getByText('Enter sends').waitFor();
   await page.keyboard.press('Enter');
   await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
-  await server.models.come(500, { error: { type: 'internal_error', code: 'internal_error', message: 'x' } });
+  json(await heldList(server), 500, { error: { type: 'internal_error', code: 'internal_error', message: 'x' } });
   await page.locator('.notice').waitFor();
   server.models = [seeingModel];
   await page.locator('.notice').waitFor({ state: 'detached' });

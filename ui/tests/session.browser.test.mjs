@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { picture } from './support/browser.mjs';
 import { member, operator, password, refuseWith } from './support/accounts.mjs';
 import { answer, chunk, done, seeingModel, startStream } from './support/server.mjs';
-import { ask, phase, suite, until } from './support/suite.mjs';
+import { ask, heldList, phase, suite, until } from './support/suite.mjs';
 
 const { page: browserTest, server } = suite();
 
@@ -129,19 +129,18 @@ browserTest('by one click, too, for who put the login away', loggedIn, async ({ 
 
 /** Sends a message before the list of models is there, which then is refused: the session has ended. */
 async function askTooEarly(page) {
-  await until(() => server.models.held.length > 0, 'the page asking for its models');
+  const list = await heldList(server);
   await ask(page, 'Early');
   await page.locator('.hint').getByText('Goes out in a moment…').waitFor();
   server.accounts.session = undefined;
-  refuseWith(server.models.held[0], 'identity_required');
+  refuseWith(list, 'identity_required');
   await dialog(page).waitFor();
   server.models = [seeingModel];
 }
 const listHeld = {
   arrange(server) {
     server.accounts.enter(member);
-    server.models = (response) => server.models.held.push(response);
-    server.models.held = [];
+    server.holdModels();
   },
 };
 

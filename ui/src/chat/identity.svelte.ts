@@ -30,6 +30,11 @@ export class Identity {
     return this.#me?.session != null;
   }
 
+  /** The dialog was put away, and nobody has logged in since. */
+  get putAway(): boolean {
+    return this.signedOut && !this.asking;
+  }
+
   /** Who was here last, for the form. */
   get lastName(): string {
     return this.#known;

@@ -56,6 +56,8 @@ async function read(request) {
 export class ScriptedServer {
   /** @type {any[]} */ models = [seeingModel];
   /** @type {{ready: boolean, models?: Record<string, string>}} */ readiness = { ready: true, models: {} };
+  /** Calls for the list of models that wait for an answer of the test's own, after `holdModels`. */
+  heldLists = [];
   /** Called with the parsed request, the response and the request. */
   onChat = (_body, response) => answer(response, 'Hello.');
   /** Every chat request's body. */
@@ -67,7 +69,7 @@ export class ScriptedServer {
   accounts = new Accounts();
   #server = createServer((request, response) => {
     this.#handle(request, response).catch((error) => {
-      if (!request.destroyed) throw error; // else the page has left in the middle of its body
+      if (error.code !== 'ECONNRESET') throw error; // the page has left in the middle of its body
     });
   });
 
@@ -79,12 +81,17 @@ export class ScriptedServer {
 
   reset() {
     this.models = [seeingModel];
+    this.heldLists = [];
     this.readiness = { ready: true, models: {} };
     this.onChat = (_body, response) => answer(response, 'Hello.');
     this.chats = [];
     this.strays = [];
     this.unmarked = [];
     this.accounts = new Accounts();
+  }
+
+  holdModels() {
+    this.models = (response) => this.heldLists.push(response);
   }
 
   async close() {

@@ -58,6 +58,12 @@ export async function ask(page, text) {
 export const answerText = (page) => page.locator('.answer').last().locator('.markdown');
 export const phase = (page, name) => page.locator(`.answer[data-phase=${name}]`).last().waitFor();
 
+/** The page's call for its models, once it has come; see `holdModels`. */
+export async function heldList(server) {
+  await until(() => server.heldLists.length > 0, 'the page asking for its models');
+  return server.heldLists.shift();
+}
+
 /** Waits until `check` holds: for things that are no element of the page. */
 export async function until(check, what, deadline = 10_000) {
   const end = Date.now() + deadline;
